@@ -1,0 +1,181 @@
+//! The objects of one emission while it is made.
+
+use std::collections::BTreeSet;
+
+use crate::contract::{Remark, Severity, StixObject};
+use crate::mapping::AUTHOR_NAME;
+use crate::stix::{
+    Date, ExternalReference, Head, Identity, Object, ObservableHead, Relationship, Tlp, Version, id,
+};
+
+/// Author and marking: the same in every emission.
+pub(crate) struct Preamble {
+    objects: Vec<StixObject>,
+    author: String,
+    markings: [String; 1],
+}
+
+/// An author is not dated by the notifications it writes: this is when VirusTotal opened the IoC stream.
+const AUTHOR_CREATED: &str = "2023-02-01T00:00:00.000Z";
+
+impl Preamble {
+    pub(crate) fn new(tlp: Tlp) -> Self {
+        let author = id::identity(AUTHOR_NAME, "organization");
+        let markings = [tlp.id().to_owned()];
+        let identity = Object::Identity(Identity {
+            spec_version: Version::V2_1,
+            id: &author,
+            created: AUTHOR_CREATED,
+            modified: AUTHOR_CREATED,
+            name: AUTHOR_NAME,
+            identity_class: "organization",
+            description: "Download/upload files from Virustotal Livehunt Notifications.",
+            object_marking_refs: &markings,
+        });
+        let objects = vec![serialised(&tlp.object()), serialised(&identity)];
+        Self {
+            objects,
+            author,
+            markings,
+        }
+    }
+}
+
+fn serialised(object: &Object<'_>) -> StixObject {
+    #[expect(
+        clippy::expect_used,
+        reason = "STIX objects have text keys and no value that JSON cannot hold"
+    )]
+    let document = serde_json::to_string(object).expect("a STIX object is JSON");
+    StixObject {
+        id: object.id().to_owned(),
+        document,
+    }
+}
+
+/// Collects objects in dependency order, each id once, and remarks.
+pub(super) struct Draft<'a> {
+    preamble: &'a Preamble,
+    objects: Vec<StixObject>,
+    ids: BTreeSet<String>,
+    remarks: Vec<Remark>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(preamble: &'a Preamble) -> Self {
+        Self {
+            preamble,
+            objects: Vec::new(),
+            ids: BTreeSet::new(),
+            remarks: Vec::new(),
+        }
+    }
+
+    pub(super) fn author(&self) -> &'a str {
+        &self.preamble.author
+    }
+
+    pub(super) fn markings(&self) -> &'a [String] {
+        &self.preamble.markings
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    /// The common part of a domain or relationship object that stays as it was created.
+    pub(super) fn head<'b>(
+        &self,
+        id: &'b str,
+        created: Date,
+        labels: &'b [String],
+        external_references: Vec<ExternalReference<'b>>,
+    ) -> Head<'b>
+    where
+        'a: 'b,
+    {
+        Head {
+            spec_version: Version::V2_1,
+            id,
+            created_by_ref: self.author(),
+            created,
+            modified: created,
+            labels,
+            external_references,
+            object_marking_refs: self.markings(),
+        }
+    }
+
+    pub(super) fn observable_head<'b>(
+        &self,
+        id: &'b str,
+        labels: &'b [String],
+        description: &'b str,
+    ) -> ObservableHead<'b>
+    where
+        'a: 'b,
+    {
+        ObservableHead {
+            spec_version: Version::V2_1,
+            id,
+            object_marking_refs: self.markings(),
+            x_opencti_created_by_ref: self.author(),
+            x_opencti_labels: labels,
+            x_opencti_score: None,
+            x_opencti_description: description,
+            x_opencti_external_references: Vec::new(),
+        }
+    }
+
+    /// Adds an object, unless one with its id is there.
+    pub(super) fn add(&mut self, object: &Object<'_>) {
+        if self.ids.insert(object.id().to_owned()) {
+            self.objects.push(serialised(object));
+        }
+    }
+
+    pub(super) fn relate(
+        &mut self,
+        relationship_type: &str,
+        source: &str,
+        target: &str,
+        date: Date,
+    ) {
+        let relationship = self.relationship(relationship_type, source, target, date);
+        if self.ids.insert(relationship.id.clone()) {
+            self.objects.push(relationship);
+        }
+    }
+
+    /// A relationship that is not (yet) part of the emission.
+    pub(super) fn relationship(
+        &self,
+        relationship_type: &str,
+        source: &str,
+        target: &str,
+        date: Date,
+    ) -> StixObject {
+        let id = id::relationship(relationship_type, source, target);
+        serialised(&Object::Relationship(Relationship {
+            head: self.head(&id, date, &[], Vec::new()),
+            relationship_type,
+            source_ref: source,
+            target_ref: target,
+        }))
+    }
+
+    pub(super) fn remark(&mut self, severity: Severity, message: String) {
+        self.remarks.push(Remark::new(severity, message));
+    }
+
+    /// The objects, author and marking first. These stand alone only where `preamble_is_needed`.
+    pub(super) fn finish(self, preamble_is_needed: bool) -> (Vec<StixObject>, Vec<Remark>) {
+        if self.objects.is_empty() && !preamble_is_needed {
+            return (self.objects, self.remarks);
+        }
+        let mut objects = Vec::with_capacity(self.preamble.objects.len() + self.objects.len());
+        objects.extend_from_slice(&self.preamble.objects);
+        objects.extend(self.objects);
+        (objects, self.remarks)
+    }
+}

@@ -1,0 +1,165 @@
+//! The file: its observable and its indicator.
+
+use std::fmt::Write as _;
+
+use super::{Observable, RuleMatch, draft::Draft, indicator, labels, text};
+use crate::contract::{Failure, Severity};
+use crate::json::Text;
+use crate::stix::{File, Hashes, Object, id, pattern};
+
+/// A file can have hundreds of names; each is kept by the platform on one object.
+const MAX_ADDITIONAL_NAMES: usize = 100;
+
+/// What the file observable and the artifact share.
+pub(super) struct Facts {
+    pub hashes: Hashes,
+    pub name: Option<String>,
+    pub labels: Vec<String>,
+}
+
+impl Facts {
+    /// # Errors
+    /// [`Failure::Malformed`] without a SHA-256 in hexadecimal.
+    pub(super) fn new(rule_match: &RuleMatch<'_>) -> Result<Self, Failure> {
+        let notification = rule_match.notification;
+        let attributes = &notification.attributes;
+        let sha256 = attributes
+            .sha256
+            .as_deref()
+            .and_then(|it| hexadecimal(it, 64))
+            .or_else(|| hexadecimal(&notification.id, 64))
+            .ok_or_else(|| {
+                Failure::Malformed(format!(
+                    "neither attributes.sha256 nor id ({:?}) of the file is a SHA-256 in hexadecimal",
+                    &*notification.id
+                ))
+            })?;
+        let name = attributes
+            .meaningful_name
+            .iter()
+            .chain(&attributes.names)
+            .map(|name| text::line(name))
+            .find(|name| !name.is_empty());
+        Ok(Self {
+            hashes: Hashes {
+                md5: attributes.md5.as_deref().and_then(|it| hexadecimal(it, 32)),
+                sha1: attributes
+                    .sha1
+                    .as_deref()
+                    .and_then(|it| hexadecimal(it, 40)),
+                sha256,
+                ssdeep: fuzzy(attributes.ssdeep.as_ref()),
+                tlsh: fuzzy(attributes.tlsh.as_ref()),
+            },
+            name,
+            labels: labels::of_observable(rule_match),
+        })
+    }
+
+    pub(super) fn sha256(&self) -> &str {
+        &self.hashes.sha256
+    }
+
+    pub(super) fn add(&self, rule_match: &RuleMatch<'_>, draft: &mut Draft<'_>) -> Observable {
+        let attributes = &rule_match.notification.attributes;
+        let id = id::file(&self.hashes);
+        let mut names = additional_names(&attributes.names, self.name.as_deref());
+        if names.len() > MAX_ADDITIONAL_NAMES {
+            draft.remark(
+                Severity::Info,
+                format!(
+                    "the file has {} further names; the first {MAX_ADDITIONAL_NAMES} are kept",
+                    names.len()
+                ),
+            );
+            names.truncate(MAX_ADDITIONAL_NAMES);
+        }
+        let description = description(rule_match);
+        let mut head = draft.observable_head(&id, &self.labels, &description);
+        head.x_opencti_score = score(rule_match);
+        head.x_opencti_external_references = vec![rule_match.report()];
+        draft.add(&Object::File(File {
+            head,
+            hashes: &self.hashes,
+            size: attributes.size,
+            name: self.name.as_deref(),
+            x_opencti_additional_names: &names,
+        }));
+        Observable {
+            id,
+            main_type: "StixFile",
+        }
+    }
+
+    pub(super) fn add_indicator(
+        &self,
+        rule_match: &RuleMatch<'_>,
+        draft: &mut Draft<'_>,
+        observable: &str,
+        incident: Option<&str>,
+    ) {
+        let indicator = indicator::OfValue {
+            name: self.sha256(),
+            pattern: &pattern::file_sha256(self.sha256()),
+            main_type: "StixFile",
+            description: &description(rule_match),
+            labels: &self.labels,
+            score: score(rule_match),
+            has_report: true,
+        };
+        indicator.add(rule_match, draft, observable, incident);
+    }
+}
+
+/// Lower case; none where the text is not a hash of that length, since the platform refuses the whole file then.
+fn hexadecimal(text: &str, length: usize) -> Option<String> {
+    let is_hash = text.len() == length && text.bytes().all(|b| b.is_ascii_hexdigit());
+    is_hash.then(|| text.to_ascii_lowercase())
+}
+
+fn fuzzy(hash: Option<&Text<'_>>) -> Option<String> {
+    hash.map(|hash| text::line(hash))
+        .filter(|hash| !hash.is_empty())
+}
+
+fn additional_names(names: &[Text<'_>], name: Option<&str>) -> Vec<String> {
+    let mut seen = std::collections::BTreeSet::new();
+    names
+        .iter()
+        .map(|name| text::line(name))
+        .filter(|it| !it.is_empty() && Some(it.as_str()) != name)
+        .filter(|it| seen.insert(it.clone()))
+        .collect()
+}
+
+pub(super) fn score(rule_match: &RuleMatch<'_>) -> Option<u8> {
+    let stats = rule_match.notification.attributes.last_analysis_stats;
+    stats.and_then(|stats| stats.score())
+}
+
+/// What the wanted engines say, and the score in words.
+pub(super) fn description(rule_match: &RuleMatch<'_>) -> String {
+    let mut description = String::new();
+    let wanted = &rule_match.settings.av_list;
+    if !wanted.is_empty() {
+        let results = rule_match.notification.attributes.analysis_results();
+        for wanted in wanted {
+            let found = results
+                .iter()
+                .find(|it| it.engine.eq_ignore_ascii_case(wanted));
+            if let Some(found) = found
+                && let Some(said) = found.result.as_ref().or(found.category.as_ref())
+            {
+                let engine = text::line(&found.engine);
+                let _ = writeln!(description, "- **{engine}**: {}", text::code(said));
+            }
+        }
+    }
+    if let Some(score) = score(rule_match) {
+        if !description.is_empty() {
+            description.push('\n');
+        }
+        let _ = write!(description, "VirusTotal's score: {score}%.");
+    }
+    description
+}

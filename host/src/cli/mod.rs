@@ -1,0 +1,49 @@
+//! The command line.
+
+mod map;
+mod run;
+mod start;
+mod summary;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Turns what VirusTotal reports into knowledge on an OpenCTI platform, by means of a WebAssembly guest.
+#[derive(Debug, Parser)]
+#[command(name = "connector-host", version, max_term_width = 100)]
+pub struct Arguments {
+    /// The guest component; wins over CONNECTOR_GUEST.
+    #[arg(long, global = true, value_name = "FILE")]
+    guest: Option<PathBuf>,
+
+    /// Settings that the environment does not give; need not exist.
+    #[arg(long, global = true, value_name = "FILE", default_value = "config.yml")]
+    config: PathBuf,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Reads from VirusTotal and delivers to OpenCTI, again and again.
+    Run(run::RunArguments),
+    /// Maps VirusTotal responses to a STIX bundle, with neither VirusTotal nor OpenCTI.
+    Map(map::MapArguments),
+}
+
+impl Arguments {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// With all that a user needs to know, in the order from what failed to why.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let setup = start::Setup::read(&self.config, self.guest)?;
+        match self.command {
+            Command::Run(arguments) => run::run(&setup, &arguments),
+            Command::Map(arguments) => map::map(&setup, &arguments),
+        }
+    }
+}

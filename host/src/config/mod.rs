@@ -1,0 +1,17 @@
+//! From the environment and `config.yml` to typed settings. Text is parsed here once; what is wrong is
+//! refused with the setting's name, what was found, and what is allowed, all problems at once.
+
+mod duration;
+mod http;
+mod load;
+mod raw;
+mod settings;
+mod table;
+
+pub use http::{Http, HttpError};
+pub use load::{GuestDefaults, Invalid, Problem, guest_path, guest_settings, load};
+pub use raw::{FileError, Raw};
+pub use settings::{
+    BrokerOverrides, Connector, Directory, OpenCti, Queue, Settings, Sinks, Source, Verify,
+};
+pub use table::{HOST_SETTINGS, HostSetting, SOURCE_SETTINGS};

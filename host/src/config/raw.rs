@@ -1,0 +1,225 @@
+//! Settings as text: the environment over `config.yml`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// Why `config.yml` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It is there and cannot be read.
+    #[error("cannot read {path}: {error}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// It is not YAML.
+    #[error("{path} is not YAML: {reason}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        reason: String,
+    },
+    /// It is YAML of another shape.
+    #[error("{path}: {place} holds {found}; expected {expected}")]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        place: String,
+        /// What was found.
+        found: &'static str,
+        /// What was expected.
+        expected: &'static str,
+    },
+}
+
+/// All settings as the user wrote them. A value of blanks only counts as not set.
+#[derive(Debug, Clone, Default)]
+pub struct Raw {
+    environment: BTreeMap<String, String>,
+    /// Section and key, both in lower case.
+    file: BTreeMap<(String, String), String>,
+}
+
+impl Raw {
+    /// From environment variables, whose names count in any case.
+    pub fn new(environment: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self {
+            environment: environment
+                .into_iter()
+                .map(|(name, value)| (name.to_uppercase(), value))
+                .collect(),
+            file: BTreeMap::new(),
+        }
+    }
+
+    /// Adds what a `config.yml` says. A file that does not exist says nothing.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be understood.
+    pub fn with_file(mut self, path: &Path) -> Result<Self, FileError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => {
+                self.file = read_sections(&text, path)?;
+                Ok(self)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(self),
+            Err(error) => Err(FileError::Read {
+                path: path.to_owned(),
+                error,
+            }),
+        }
+    }
+
+    /// The value of a setting, by its name in the environment; `config.yml` has it under the part before
+    /// the first underscore.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let section = name.split('_').next().unwrap_or(name).to_lowercase();
+        self.get_from(name, &section, &name[section.len()..])
+    }
+
+    /// The value of a setting under a guest's prefix.
+    #[must_use]
+    pub fn get_prefixed(&self, prefix: &str, sections: &[String], name: &str) -> Option<&str> {
+        self.environment_value(&format!("{prefix}_{name}"))
+            .or_else(|| {
+                sections
+                    .iter()
+                    .find_map(|section| self.file_value(section, name))
+            })
+    }
+
+    /// Names of all settings under a guest's prefix, without it.
+    #[must_use]
+    pub fn names_prefixed(&self, prefix: &str, sections: &[String]) -> Vec<String> {
+        let prefix = format!("{prefix}_");
+        let mut names: Vec<String> = self
+            .environment
+            .keys()
+            .filter_map(|name| name.strip_prefix(&prefix).map(str::to_owned))
+            .chain(
+                self.file
+                    .keys()
+                    .filter(|(section, _)| sections.contains(section))
+                    .map(|(_, key)| key.to_uppercase()),
+            )
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Names in the environment that begin with one of these prefixes, and names from the file's sections
+    /// of those names.
+    #[must_use]
+    pub fn names_of(&self, sections: &[&str]) -> Vec<String> {
+        let environment = self.environment.keys().filter(|name| {
+            sections
+                .iter()
+                .any(|section| name.starts_with(&format!("{}_", section.to_uppercase())))
+        });
+        let file = self
+            .file
+            .keys()
+            .filter(|(section, _)| sections.contains(&section.as_str()))
+            .map(|(section, key)| format!("{section}_{key}").to_uppercase());
+        environment.cloned().chain(file).collect()
+    }
+
+    /// Sections of the file.
+    pub fn sections(&self) -> impl Iterator<Item = &str> {
+        self.file.keys().map(|(section, _)| section.as_str())
+    }
+
+    fn get_from(&self, name: &str, section: &str, rest: &str) -> Option<&str> {
+        self.environment_value(name)
+            .or_else(|| self.file_value(section, rest.trim_start_matches('_')))
+    }
+
+    fn environment_value(&self, name: &str) -> Option<&str> {
+        self.environment
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| is_set(value))
+    }
+
+    fn file_value(&self, section: &str, key: &str) -> Option<&str> {
+        self.file
+            .get(&(section.to_owned(), key.to_lowercase()))
+            .map(String::as_str)
+            .filter(|value| is_set(value))
+    }
+}
+
+fn is_set(value: &str) -> bool {
+    !value.trim().is_empty()
+}
+
+fn read_sections(text: &str, path: &Path) -> Result<BTreeMap<(String, String), String>, FileError> {
+    let shape = |place: &str, value: &Value, expected| FileError::Shape {
+        path: path.to_owned(),
+        place: place.to_owned(),
+        found: kind(value),
+        expected,
+    };
+    let root: Value = serde_saphyr::from_str(text).map_err(|error| FileError::Syntax {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })?;
+    let mut values = BTreeMap::new();
+    let sections = match &root {
+        Value::Null => return Ok(values),
+        Value::Object(sections) => sections,
+        other => return Err(shape("the file", other, "sections (`opencti:`)")),
+    };
+    for (section, content) in sections {
+        let Value::Object(settings) = content else {
+            if content.is_null() {
+                continue;
+            }
+            return Err(shape(section, content, "settings (`url: …`)"));
+        };
+        for (key, value) in settings {
+            let place = format!("{section}.{key}");
+            let text = match value {
+                Value::Array(elements) => elements
+                    .iter()
+                    .map(|element| scalar(element).ok_or_else(|| shape(&place, element, "a text")))
+                    .collect::<Result<Vec<_>, _>>()?
+                    .join(","),
+                value => scalar(value).ok_or_else(|| {
+                    shape(&place, value, "a text, a number, true, false or a list")
+                })?,
+            };
+            values.insert((section.to_lowercase(), key.to_lowercase()), text);
+        }
+    }
+    Ok(values)
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => Some(String::new()),
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Number(value) => Some(value.to_string()),
+        Value::String(value) => Some(value.clone()),
+        Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "settings",
+    }
+}

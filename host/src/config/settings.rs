@@ -1,0 +1,134 @@
+//! The settings as types that cannot be wrong.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::header::{HeaderName, HeaderValue};
+use secrecy::SecretString;
+use url::Url;
+
+/// All that the host is told by its environment and `config.yml`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The platform.
+    pub opencti: OpenCti,
+    /// The connector as the platform sees it, and how it sends.
+    pub connector: Connector,
+    /// VirusTotal.
+    pub source: Source,
+    /// Settings under the guest's prefix, names without the prefix, in order of their names.
+    pub guest: Vec<(String, String)>,
+    /// What is odd but accepted, in words for the log at start.
+    pub warnings: Vec<String>,
+}
+
+/// How to reach the platform.
+#[derive(Debug, Clone)]
+pub struct OpenCti {
+    /// Base address, without a trailing slash and without `/graphql`.
+    pub url: Url,
+    /// API token of the connector's account.
+    pub token: SecretString,
+    /// Whether certificates are verified; `OPENCTI_SSL_VERIFY`.
+    pub verify: Verify,
+    /// `OPENCTI_CUSTOM_HEADERS`; may overwrite our own.
+    pub custom_headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Verification of a peer's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verify {
+    /// Against the system's certificate authorities and those given in addition.
+    Yes,
+    /// Not at all: the connection can be read and changed by anyone on the way.
+    No,
+    /// Like `Yes`, with the authorities of this PEM file in addition.
+    With(PathBuf),
+}
+
+/// The connector itself.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    /// UUID of this instance.
+    pub id: String,
+    /// Name shown on the platform.
+    pub name: String,
+    /// Entity types that it brings, for information.
+    pub scope: Vec<String>,
+    /// Time from the end of a run to the next; zero means one run.
+    pub period: Duration,
+    /// One run, then exit.
+    pub run_and_terminate: bool,
+    /// No run starts while the connector's queue holds this many megabytes (10^6 bytes) or more.
+    pub queue_threshold: f64,
+    /// Where bundles go.
+    pub sinks: Sinks,
+    /// Path of the guest component.
+    pub guest: PathBuf,
+}
+
+/// Where bundles go; at least one is on.
+#[derive(Debug, Clone)]
+pub struct Sinks {
+    /// The platform's queue, or none with `CONNECTOR_SEND_TO_QUEUE=false` (then no work is opened either).
+    pub queue: Option<Queue>,
+    /// A directory, `CONNECTOR_SEND_TO_DIRECTORY`.
+    pub directory: Option<Directory>,
+}
+
+/// The way to the platform's workers.
+#[derive(Debug, Clone)]
+pub enum Queue {
+    /// RabbitMQ; the platform tells the connection, the overrides win.
+    Amqp(BrokerOverrides),
+    /// The platform's GraphQL API (`stixBundlePush`).
+    Api,
+}
+
+/// `MQ_*`: what to use instead of what the platform says of its broker.
+#[derive(Debug, Clone, Default)]
+pub struct BrokerOverrides {
+    /// Host name or address.
+    pub host: Option<String>,
+    /// TCP port.
+    pub port: Option<u16>,
+    /// Virtual host.
+    pub vhost: Option<String>,
+    /// Whether to use TLS.
+    pub use_ssl: Option<bool>,
+    /// User name.
+    pub user: Option<String>,
+    /// Password.
+    pub password: Option<SecretString>,
+    /// PEM text, or a path to it, of the authorities that sign the broker's certificate.
+    pub ca: Option<String>,
+    /// PEM text, or a path to it, of the client certificate.
+    pub client_certificate: Option<String>,
+    /// PEM text, or a path to it, of the client key.
+    pub client_key: Option<SecretString>,
+    /// `MQ_USE_SSL_REJECT_UNAUTHORIZED`; unset means true: certificates are verified.
+    pub reject_unauthorized: Option<bool>,
+}
+
+/// The directory sink.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    /// Folder; made if it is not there.
+    pub path: PathBuf,
+    /// Our own files older than this many days are removed; none means never.
+    pub retention_days: Option<NonZeroU64>,
+}
+
+/// VirusTotal.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// API root, with a trailing slash: `https://www.virustotal.com/api/v3/`.
+    pub api_url: Url,
+    /// API key.
+    pub api_key: SecretString,
+    /// At most this many new notifications a run.
+    pub limit: Option<NonZeroU64>,
+    /// At most this many requests a minute of our own accord.
+    pub requests_per_minute: Option<NonZeroU32>,
+}

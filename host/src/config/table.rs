@@ -1,0 +1,202 @@
+//! Every setting of the host: the one table that knows their names, defaults and meaning.
+
+/// A setting of the host.
+#[derive(Debug, Clone, Copy)]
+pub struct HostSetting {
+    /// Name in the environment; for [`SOURCE_SETTINGS`] without the guest's prefix.
+    pub name: &'static str,
+    /// Default in words or as a value; empty where there is none.
+    pub default: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+const fn setting(name: &'static str, default: &'static str, help: &'static str) -> HostSetting {
+    HostSetting {
+        name,
+        default,
+        help,
+    }
+}
+
+/// Settings with names of their own. In `config.yml`, `OPENCTI_URL` is `url` in the section `opencti`, and
+/// so on for `connector` and `mq`.
+pub const HOST_SETTINGS: &[HostSetting] = &[
+    setting(
+        "OPENCTI_URL",
+        "required",
+        "Address of the OpenCTI platform.",
+    ),
+    setting(
+        "OPENCTI_TOKEN",
+        "required",
+        "API token of the connector's account on the platform.",
+    ),
+    setting(
+        "OPENCTI_SSL_VERIFY",
+        "true",
+        "Whether the platform's certificate is verified; or a path to a PEM file of additional certificate authorities.",
+    ),
+    setting(
+        "OPENCTI_CUSTOM_HEADERS",
+        "",
+        "Headers for every request to the platform: `name:value;name:value`.",
+    ),
+    setting(
+        "OPENCTI_JSON_LOGGING",
+        "true",
+        "Log lines as JSON objects instead of text.",
+    ),
+    setting(
+        "CONNECTOR_ID",
+        "required",
+        "A UUID for this instance of the connector.",
+    ),
+    setting(
+        "CONNECTOR_NAME",
+        "the guest's",
+        "Name of the connector on the platform.",
+    ),
+    setting(
+        "CONNECTOR_SCOPE",
+        "the guest's",
+        "Entity types that the connector brings, separated by commas; for information.",
+    ),
+    setting(
+        "CONNECTOR_LOG_LEVEL",
+        "error",
+        "`debug`, `info`, `warn` or `error`.",
+    ),
+    setting(
+        "CONNECTOR_DURATION_PERIOD",
+        "",
+        "Time from the end of a run to the next, in ISO 8601 (`PT5M`); zero means one run. Wins over the interval in seconds.",
+    ),
+    setting(
+        "CONNECTOR_RUN_AND_TERMINATE",
+        "false",
+        "One run, then exit.",
+    ),
+    setting(
+        "CONNECTOR_QUEUE_THRESHOLD",
+        "500",
+        "No run starts while the connector's queue on the platform holds this many megabytes or more.",
+    ),
+    setting(
+        "CONNECTOR_QUEUE_PROTOCOL",
+        "amqp",
+        "Way to the platform's workers: `amqp` (RabbitMQ) or `api` (the platform's own API).",
+    ),
+    setting(
+        "CONNECTOR_SEND_TO_QUEUE",
+        "true",
+        "Whether bundles are sent to the platform's workers.",
+    ),
+    setting(
+        "CONNECTOR_SEND_TO_DIRECTORY",
+        "false",
+        "Whether bundles are also written to a directory.",
+    ),
+    setting("CONNECTOR_SEND_TO_DIRECTORY_PATH", "", "The directory."),
+    setting(
+        "CONNECTOR_SEND_TO_DIRECTORY_RETENTION",
+        "7",
+        "Days after which our own files there are removed; 0 means never.",
+    ),
+    setting(
+        "CONNECTOR_GUEST",
+        "/guests/livehunt.wasm",
+        "Path of the guest component.",
+    ),
+    setting(
+        "MQ_HOST",
+        "the platform's",
+        "Host of RabbitMQ, instead of what the platform says.",
+    ),
+    setting("MQ_PORT", "the platform's", "Port of RabbitMQ."),
+    setting("MQ_VHOST", "the platform's", "Virtual host of RabbitMQ."),
+    setting(
+        "MQ_USE_SSL",
+        "the platform's",
+        "Whether RabbitMQ is reached over TLS.",
+    ),
+    setting("MQ_USER", "the platform's", "User of RabbitMQ."),
+    setting("MQ_PASS", "the platform's", "Password of RabbitMQ."),
+    setting(
+        "MQ_USE_SSL_CA",
+        "",
+        "PEM text, or a path to it: additional authorities for RabbitMQ's certificate.",
+    ),
+    setting(
+        "MQ_USE_SSL_CERT",
+        "",
+        "PEM text, or a path to it: the client certificate for RabbitMQ.",
+    ),
+    setting(
+        "MQ_USE_SSL_KEY",
+        "",
+        "PEM text, or a path to it: the client key for RabbitMQ.",
+    ),
+    setting(
+        "MQ_USE_SSL_REJECT_UNAUTHORIZED",
+        "true",
+        "Whether RabbitMQ's certificate is verified.",
+    ),
+    setting(
+        "HTTPS_CA_CERTIFICATES",
+        "",
+        "PEM text, or a path to it: additional certificate authorities for all peers.",
+    ),
+];
+
+/// Settings that every guest has, under the guest's prefix.
+pub const SOURCE_SETTINGS: &[HostSetting] = &[
+    setting(
+        "API_KEY",
+        "required",
+        "VirusTotal API key, with the right to what the guest reads.",
+    ),
+    setting(
+        "API_URL",
+        "https://www.virustotal.com/api/v3",
+        "Root of the VirusTotal API; for tests and proxies.",
+    ),
+    setting(
+        "INTERVAL_SEC",
+        "300",
+        "Seconds from the end of a run to the next; 0 means one run.",
+    ),
+    setting(
+        "LIMIT",
+        "",
+        "At most this many new notifications a run; the next run goes on behind them.",
+    ),
+    setting(
+        "REQUESTS_PER_MINUTE",
+        "",
+        "At most this many requests a minute to VirusTotal, downloads included.",
+    ),
+];
+
+/// Names of the Python connector's framework that are accepted and mean nothing here.
+pub(super) const IGNORED: &[&str] = &[
+    "CONNECTOR_TYPE",
+    "CONNECTOR_AUTO",
+    "CONNECTOR_AUTO_UPDATE",
+    "CONNECTOR_ENRICHMENT_RESOLUTION",
+    "CONNECTOR_ONLY_CONTEXTUAL",
+    "CONNECTOR_CONFIDENCE_LEVEL",
+    "CONNECTOR_UPDATE_EXISTING_DATA",
+    "CONNECTOR_LISTEN_PROTOCOL",
+    "CONNECTOR_XTM_ONE_INTENT",
+];
+
+/// Names of the Python connector's framework that mean something there and are not there yet: silence
+/// would be a broken promise.
+pub(super) const UNSUPPORTED: &[&str] = &[
+    "CONNECTOR_SEND_TO_S3",
+    "CONNECTOR_VALIDATE_BEFORE_IMPORT",
+    "CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT",
+    "CONNECTOR_EXPOSE_METRICS",
+    "MQ_USE_SSL_PASSPHRASE",
+];

@@ -1,0 +1,295 @@
+//! RabbitMQ (protocol section 7): one connection, kept, and a confirm for each message.
+
+use std::time::Duration;
+
+use backon::BackoffBuilder;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
+use lapin::tcp::{AMQPUriTcpExt, RustlsConnector};
+use lapin::uri::AMQPUri;
+use lapin::{
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ErrorKind,
+    PublisherConfirm,
+};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::broker::{Broker, tls};
+use super::message::messages;
+use super::{Batch, BrokerFailure, Error};
+use crate::config::{BrokerOverrides, Connector, Http};
+use crate::opencti::{Client, Feature, Registration, Work};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// A broker that lacks memory or disk space confirms nothing until it has them again.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(60);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// AMQP's "persistent": survives a restart of the broker.
+const PERSISTENT: u8 = 2;
+
+/// Sends batches to the connector's queue.
+pub(super) struct Amqp {
+    client: Client,
+    connector: Connector,
+    overrides: BrokerOverrides,
+    tls: RustlsConnector,
+    link: Mutex<Link>,
+}
+
+/// What is known of the queue, and the connection while there is one.
+struct Link {
+    registration: Registration,
+    open: Option<(Connection, Channel)>,
+}
+
+impl Amqp {
+    pub(super) fn new(
+        client: Client,
+        connector: Connector,
+        overrides: BrokerOverrides,
+        registration: Registration,
+        http: &Http,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            tls: tls(&overrides, http)?,
+            client,
+            connector,
+            overrides,
+            link: Mutex::new(Link {
+                registration,
+                open: None,
+            }),
+        })
+    }
+
+    /// Returns once the broker has every message on record. Expectations are added before the first
+    /// message goes out, since a worker may report an object at once; what could not be sent is taken back.
+    pub(super) async fn deliver(&self, batch: &Batch, work: Option<&Work>) -> Result<(), Error> {
+        let mut link = self.link.lock().await;
+        let work_id = match work {
+            Some(work) => work.id().await?,
+            None => None,
+        };
+        let no_split = self.client.version().has(Feature::NoSplit);
+        let messages = messages(
+            batch,
+            no_split,
+            &link.registration.user_id,
+            work_id.as_deref(),
+        );
+        let counted = work.filter(|_| work_id.is_some());
+        if let Some(work) = counted {
+            work.add_expectations(signed(batch.len())).await?;
+        }
+        let mut outstanding: Vec<usize> = (0..messages.len()).collect();
+        let result = self
+            .publish_persistently(&mut link, &messages, &mut outstanding)
+            .await;
+        if let (Err(_), Some(work)) = (&result, counted) {
+            let objects = if no_split {
+                batch.len()
+            } else {
+                outstanding.len()
+            };
+            if let Err(error) = work.add_expectations(-signed(objects)).await {
+                tracing::debug!(%error, "cannot take back expectations");
+            }
+        }
+        result
+    }
+
+    /// Publishes what is outstanding, again and again, for about two minutes.
+    async fn publish_persistently(
+        &self,
+        link: &mut Link,
+        messages: &[Vec<u8>],
+        outstanding: &mut Vec<usize>,
+    ) -> Result<(), Error> {
+        let mut delays = self.client.backoff().build();
+        loop {
+            let Err(failure) = self.publish(link, messages, outstanding).await else {
+                return Ok(());
+            };
+            let error = self.error(link, failure);
+            let Some(delay) = delays.next().filter(|_| error.is_transient()) else {
+                return Err(error);
+            };
+            tracing::warn!(%error, ?delay, "sent again");
+            tokio::time::sleep(delay).await;
+            self.register_again(link, &error).await;
+        }
+    }
+
+    /// One try. What the broker confirms is removed from `outstanding`.
+    async fn publish(
+        &self,
+        link: &mut Link,
+        messages: &[Vec<u8>],
+        outstanding: &mut Vec<usize>,
+    ) -> Result<(), BrokerFailure> {
+        let channel = self.channel(link).await?;
+        let mut failure = None;
+        let mut confirms: Vec<(usize, PublisherConfirm)> = Vec::with_capacity(outstanding.len());
+        for &index in outstanding.iter() {
+            match send(&channel, &link.registration, &messages[index]).await {
+                Ok(confirm) => confirms.push((index, confirm)),
+                Err(error) => {
+                    failure = Some(self.broken(link, &error, messages[index].len()));
+                    break;
+                }
+            }
+        }
+        for (index, confirm) in confirms {
+            let failed = match timeout(CONFIRM_TIMEOUT, confirm).await {
+                Ok(Ok(Confirmation::Ack(None) | Confirmation::NotRequested)) => {
+                    outstanding.retain(|other| *other != index);
+                    continue;
+                }
+                Ok(Ok(Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)))) => {
+                    BrokerFailure::Returned(returned.reply_text.to_string())
+                }
+                Ok(Ok(Confirmation::Nack(None))) => BrokerFailure::Nack,
+                Ok(Err(error)) => self.broken(link, &error, messages[index].len()),
+                Err(_) => {
+                    link.open = None;
+                    BrokerFailure::Timeout(CONFIRM_TIMEOUT.as_secs())
+                }
+            };
+            failure.get_or_insert(failed);
+            if link.open.is_none() {
+                break;
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    async fn channel(&self, link: &mut Link) -> Result<Channel, BrokerFailure> {
+        if let Some((connection, channel)) = &link.open
+            && connection.status().connected()
+            && channel.status().connected()
+        {
+            return Ok(channel.clone());
+        }
+        link.open = None;
+        let broker = self.broker(link);
+        let open = timeout(CONNECT_TIMEOUT, self.open(&broker))
+            .await
+            .map_err(|_| BrokerFailure::Timeout(CONNECT_TIMEOUT.as_secs()))?
+            .map_err(|error| failure(&error, 0))?;
+        tracing::debug!(%broker, "connected to RabbitMQ");
+        Ok(link.open.insert(open).1.clone())
+    }
+
+    async fn open(&self, broker: &Broker) -> lapin::Result<(Connection, Channel)> {
+        let tls = broker.use_ssl.then(|| self.tls.clone());
+        let connect = async move |uri: AMQPUri, runtime| {
+            let host = uri.authority.host.clone();
+            let stream = uri.connect_async(&runtime).await?;
+            match &tls {
+                Some(tls) => Ok(stream.into_rustls(tls, &host).await?),
+                None => Ok(stream),
+            }
+        };
+        let properties = ConnectionProperties::default()
+            .with_connection_name(self.connector.name.as_str().into());
+        let connection = Connection::connector(
+            broker.plain_uri(),
+            lapin::runtime::default_runtime()?,
+            connect,
+            properties,
+        )
+        .await?;
+        let channel = connection.create_channel().await?;
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await?;
+        Ok((connection, channel))
+    }
+
+    /// The platform makes queue and exchange at registration, and tells where the broker is now.
+    async fn register_again(&self, link: &mut Link, error: &Error) {
+        if matches!(
+            error,
+            Error::Broker {
+                failure: BrokerFailure::Nack | BrokerFailure::Timeout(_),
+                ..
+            }
+        ) {
+            return;
+        }
+        match self.client.register_once(&self.connector).await {
+            Ok(registration) => link.registration = registration,
+            Err(error) => tracing::debug!(%error, "cannot register again"),
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        let Some((connection, _)) = self.link.lock().await.open.take() else {
+            return;
+        };
+        let closed = timeout(CLOSE_TIMEOUT, connection.close(200, "OK".into())).await;
+        if !matches!(closed, Ok(Ok(()))) {
+            tracing::debug!("the connection to RabbitMQ was not closed in good order");
+        }
+    }
+
+    fn broker(&self, link: &Link) -> Broker {
+        Broker::new(&link.registration.broker, &self.overrides)
+    }
+
+    /// Drops the connection, which is of no use any more.
+    fn broken(&self, link: &mut Link, error: &lapin::Error, size: usize) -> BrokerFailure {
+        link.open = None;
+        failure(error, size)
+    }
+
+    fn error(&self, link: &Link, failure: BrokerFailure) -> Error {
+        Error::Broker {
+            address: self.broker(link).to_string(),
+            failure,
+        }
+    }
+}
+
+async fn send(
+    channel: &Channel,
+    registration: &Registration,
+    message: &[u8],
+) -> lapin::Result<PublisherConfirm> {
+    channel
+        .basic_publish(
+            registration.push_exchange.as_str().into(),
+            registration.push_routing.as_str().into(),
+            BasicPublishOptions {
+                // Else a message to a queue that is gone would be confirmed and lost.
+                mandatory: true,
+                ..BasicPublishOptions::default()
+            },
+            message,
+            BasicProperties::default()
+                .with_delivery_mode(PERSISTENT)
+                .with_content_encoding("utf-8".into()),
+        )
+        .await
+}
+
+fn failure(error: &lapin::Error, size: usize) -> BrokerFailure {
+    let text = error.to_string();
+    let ErrorKind::ProtocolError(protocol) = error.kind() else {
+        return BrokerFailure::Connection(text);
+    };
+    match protocol.kind() {
+        AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => BrokerFailure::NoExchange(text),
+        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => {
+            BrokerFailure::Precondition(text, size)
+        }
+        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)
+        | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => BrokerFailure::Refused(text),
+        _ => BrokerFailure::Connection(text),
+    }
+}
+
+/// A count of objects as GraphQL has it.
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,91 @@
+//! Why a batch was not delivered.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::opencti;
+
+/// Why a batch was not delivered. It may have been delivered in part; repeating it does no harm.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The platform did not take it, or what had to be said about it.
+    #[error(transparent)]
+    Platform(#[from] opencti::Error),
+    /// The broker did not take it.
+    #[error("cannot send to RabbitMQ at {address}: {failure}")]
+    Broker {
+        /// Host and port.
+        address: String,
+        /// Why.
+        failure: BrokerFailure,
+    },
+    /// A setting about the broker cannot be used.
+    #[error("{setting}: {reason}")]
+    Setting {
+        /// Name of the setting.
+        setting: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The directory did not take it.
+    #[error("CONNECTOR_SEND_TO_DIRECTORY_PATH: cannot write {path}: {source}")]
+    Directory {
+        /// File or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What the broker did, or did not.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerFailure {
+    /// No connection, or it broke.
+    #[error(
+        "{0}; check that it runs, and MQ_HOST, MQ_PORT, MQ_USE_SSL and MQ_USE_SSL_CA, which overwrite what OpenCTI says of it"
+    )]
+    Connection(String),
+    /// No answer in time.
+    #[error(
+        "no answer within {0} seconds; it may be out of memory or disk space, and block publishers"
+    )]
+    Timeout(u64),
+    /// The login is refused.
+    #[error("{0}; check MQ_USER, MQ_PASS and MQ_VHOST, which overwrite what OpenCTI says of it")]
+    Refused(String),
+    /// The message came back: the connector's queue is not there.
+    #[error(
+        "the message came back ({0}): the connector's queue is missing, OpenCTI makes it at registration"
+    )]
+    Returned(String),
+    /// The exchange is not there.
+    #[error("{0}: OpenCTI makes the exchange at registration")]
+    NoExchange(String),
+    /// The broker could not store it.
+    #[error("the broker did not take the message (basic.nack)")]
+    Nack,
+    /// The broker's limit, or another rule of it.
+    #[error("{0}; a message of {1} bytes may be above the broker's max_message_size")]
+    Precondition(String, usize),
+}
+
+impl Error {
+    /// Whether the same batch may be delivered later without anybody changing a setting.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Platform(error) => error.is_transient(),
+            Self::Broker { failure, .. } => !matches!(
+                failure,
+                BrokerFailure::Refused(_) | BrokerFailure::Precondition(..)
+            ),
+            Self::Setting { .. } => false,
+            Self::Directory { source, .. } => !matches!(
+                source.kind(),
+                io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::ReadOnlyFilesystem
+            ),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! A message to the platform's workers (protocol section 7).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use super::Batch;
+
+#[derive(Serialize)]
+struct Message<'a> {
+    bundle_type: &'static str,
+    applicant_id: &'a str,
+    action_sequence: u64,
+    entities_types: [&'static str; 0],
+    /// The bundle's JSON text in base64.
+    content: String,
+    update: bool,
+    draft_id: Option<&'static str>,
+    no_split: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    work_id: Option<&'a str>,
+}
+
+/// The messages that carry a batch: one where the workers leave it whole (`no_split`), else one an object,
+/// in order, since older workers would split it and count it again.
+pub(super) fn messages(
+    batch: &Batch,
+    no_split: bool,
+    applicant_id: &str,
+    work_id: Option<&str>,
+) -> Vec<Vec<u8>> {
+    let message = |action_sequence: u64, bundle: String| {
+        json(&Message {
+            bundle_type: "QUEUE_BUNDLE",
+            applicant_id,
+            action_sequence,
+            entities_types: [],
+            content: STANDARD.encode(bundle),
+            update: false,
+            draft_id: None,
+            no_split,
+            work_id,
+        })
+    };
+    if no_split {
+        return vec![message(1, batch.to_bundle_json())];
+    }
+    (1..)
+        .zip(batch.single_bundles())
+        .map(|(sequence, bundle)| message(sequence, bundle))
+        .collect()
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "the message holds texts, numbers and truth values, which serde_json always writes"
+)]
+fn json(message: &Message<'_>) -> Vec<u8> {
+    serde_json::to_vec(message).expect("a message is JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::testing::object;
+    use super::*;
+
+    fn parsed(no_split: bool, work_id: Option<&str>) -> Vec<Value> {
+        let mut batch = Batch::default();
+        batch.extend([object("a", 1), object("b", 2)]);
+        messages(&batch, no_split, "user", work_id)
+            .iter()
+            .map(|message| serde_json::from_slice(message).unwrap())
+            .collect()
+    }
+
+    fn content(message: &Value) -> Value {
+        let bundle = STANDARD
+            .decode(message["content"].as_str().unwrap())
+            .unwrap();
+        serde_json::from_slice(&bundle).unwrap()
+    }
+
+    #[test]
+    fn one_message_where_workers_leave_it_whole() {
+        let mut messages = parsed(true, Some("work_1"));
+        assert_eq!(messages.len(), 1);
+        let bundle = content(&messages[0]);
+        assert_eq!(bundle["objects"].as_array().unwrap().len(), 2);
+        messages[0].as_object_mut().unwrap().remove("content");
+        assert_eq!(
+            messages[0],
+            json!({
+                "bundle_type": "QUEUE_BUNDLE", "applicant_id": "user", "action_sequence": 1,
+                "entities_types": [], "update": false, "draft_id": null, "no_split": true,
+                "work_id": "work_1",
+            })
+        );
+    }
+
+    #[test]
+    fn one_message_an_object_for_older_workers() {
+        let messages = parsed(false, None);
+        assert_eq!(messages.len(), 2);
+        for (message, (sequence, id)) in messages.iter().zip([(1, "a"), (2, "b")]) {
+            assert_eq!(message["no_split"], false);
+            assert_eq!(message["action_sequence"], sequence);
+            assert!(message.get("work_id").is_none());
+            let bundle = content(message);
+            assert_eq!(bundle["objects"][0]["id"], id);
+            assert_eq!(bundle["x_opencti_seq"], sequence);
+        }
+    }
+}

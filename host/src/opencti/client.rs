@@ -1,0 +1,443 @@
+//! GraphQL over HTTP.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+};
+use reqwest::redirect;
+use secrecy::ExposeSecret;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::error::{Code, Error, Excerpt};
+use super::operations::{ABOUT, Operation, Variant};
+use super::version::Version;
+use crate::config::{Http, HttpError, OpenCti};
+
+/// An address that answers slowly is worth the wait (pycti waits 300 s), but a run must get on.
+const TIMEOUT: Duration = Duration::from_secs(120);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// No answer that we ask for comes near this.
+const MAX_ANSWER: usize = 8 << 20;
+/// First delay of a retry.
+const RETRY_BASE: Duration = Duration::from_secs(1);
+/// With these, eight tries take about two minutes: a platform or a broker restarts in that time.
+const RETRY_TIMES: usize = 7;
+const RETRY_LONGEST: Duration = Duration::from_secs(30);
+/// A longer `Retry-After` is not waited for: the next run comes anyway.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
+
+/// Without it, a human who works in a draft with the connector's account would trap the connector in that
+/// draft (protocol section 1).
+const DRAFT_ID: HeaderName = HeaderName::from_static("opencti-draft-id");
+
+/// Why a client cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// A certificate authority cannot be used.
+    #[error(transparent)]
+    Certificates(#[from] HttpError),
+    /// A value cannot stand in an HTTP header.
+    #[error("{0} holds characters that cannot stand in an HTTP header")]
+    Header(&'static str),
+    /// The HTTP library refuses.
+    #[error("cannot make an HTTP client: {0}")]
+    Http(#[from] reqwest::Error),
+}
+
+/// A client of one platform. Cheap to clone; clones share what was learned about the platform.
+#[derive(Debug, Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    http: reqwest::Client,
+    endpoint: String,
+    retry_base: Duration,
+    learned: Mutex<Learned>,
+    requests: AtomicU64,
+}
+
+/// What the platform's answers taught.
+#[derive(Debug)]
+struct Learned {
+    version: Version,
+    /// Names of operations whose newer variant the platform refused, whatever its version says.
+    oldest_only: Vec<&'static str>,
+}
+
+/// When a call is repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retry {
+    /// On every transient failure.
+    Transient,
+    /// Only where the failed call certainly had no effect: it must not count twice.
+    WithoutEffect,
+    /// The caller repeats, or does not.
+    Never,
+}
+
+#[derive(Serialize)]
+struct Request<'a, V> {
+    query: &'static str,
+    variables: &'a V,
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(default)]
+    errors: Vec<GraphQlError>,
+}
+
+#[derive(Deserialize)]
+struct GraphQlError {
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    extensions: Extensions,
+}
+
+#[derive(Default, Deserialize)]
+struct Extensions {
+    #[serde(default)]
+    code: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct AboutAnswer {
+    about: About,
+}
+
+#[derive(Deserialize)]
+struct About {
+    version: String,
+}
+
+impl Client {
+    /// A client for the platform of the settings. `user_agent` is to be stable: the platform's
+    /// administrators exempt clients from its rate limit by it.
+    ///
+    /// # Errors
+    /// When a certificate, the token or a header cannot be used.
+    pub fn new(settings: &OpenCti, http: &Http, user_agent: &str) -> Result<Self, ClientError> {
+        let http = http
+            .builder(&settings.verify)?
+            .default_headers(headers(settings, user_agent)?)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            // A followed redirect turns a POST into a GET; the user is told instead.
+            .redirect(redirect::Policy::none())
+            .build()?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                http,
+                endpoint: format!("{}/graphql", settings.url.as_str().trim_end_matches('/')),
+                retry_base: RETRY_BASE,
+                learned: Mutex::new(Learned {
+                    version: Version::NEWEST,
+                    oldest_only: Vec::new(),
+                }),
+                requests: AtomicU64::new(0),
+            }),
+        })
+    }
+
+    /// The same client with another first delay of retries; what was learned is forgotten.
+    #[must_use]
+    pub fn with_retry_base(self, retry_base: Duration) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                http: self.shared.http.clone(),
+                endpoint: self.shared.endpoint.clone(),
+                retry_base,
+                learned: Mutex::new(Learned {
+                    version: self.version(),
+                    oldest_only: Vec::new(),
+                }),
+                requests: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Requests sent since the client was made, all tries counted.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.shared.requests.load(Ordering::Relaxed)
+    }
+
+    /// The platform's version as last read; [`Version::NEWEST`] before that.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.learned().version
+    }
+
+    /// How long to wait between tries: eight in all, about two minutes, doubling, with jitter.
+    #[must_use]
+    pub fn backoff(&self) -> ExponentialBuilder {
+        ExponentialBuilder::new()
+            .with_min_delay(self.shared.retry_base)
+            .with_max_delay(RETRY_LONGEST.max(self.shared.retry_base))
+            .with_max_times(RETRY_TIMES)
+            .with_jitter()
+    }
+
+    /// Asks the platform for its version, once, and chooses the variants of operations by it.
+    ///
+    /// # Errors
+    /// When the platform does not answer, or refuses the token.
+    pub async fn read_version(&self) -> Result<Version, Error> {
+        let answer: AboutAnswer = self
+            .call(&ABOUT, Retry::Never, |_| serde_json::Map::new())
+            .await?;
+        let text = answer.about.version;
+        let version = Version::parse(&text).unwrap_or_else(|| {
+            tracing::warn!(
+                version = text,
+                "OpenCTI's version is not understood: taken as the newest"
+            );
+            Version::NEWEST
+        });
+        let mut learned = self.learned();
+        if learned.version != version {
+            learned.version = version;
+            learned.oldest_only.clear();
+        }
+        Ok(version)
+    }
+
+    /// The variant of the operation that the platform takes.
+    pub(super) fn variant(&self, operation: &'static Operation) -> Result<&'static Variant, Error> {
+        let learned = self.learned();
+        if learned.oldest_only.contains(&operation.name) {
+            // The list holds only operations that have an oldest variant.
+            if let Some(oldest) = operation.oldest() {
+                return Ok(oldest);
+            }
+        }
+        operation
+            .for_version(learned.version)
+            .ok_or_else(|| Error::Missing {
+                operation,
+                version: learned.version,
+                since: operation
+                    .oldest()
+                    .map_or(Version::NEWEST, |variant| variant.since),
+            })
+    }
+
+    /// Calls an operation in the variant that fits the platform. A platform that refuses the variant all
+    /// the same is asked once more in the oldest, and only in that from then on.
+    pub(super) async fn call<V: Serialize, A: DeserializeOwned>(
+        &self,
+        operation: &'static Operation,
+        retry: Retry,
+        variables: impl Fn(&'static Variant) -> V,
+    ) -> Result<A, Error> {
+        let variant = self.variant(operation)?;
+        let result = self
+            .call_variant(operation, variant, retry, &variables(variant))
+            .await;
+        match (result, operation.oldest()) {
+            (Err(error), Some(oldest))
+                if error.code() == Some(&Code::ValidationFailed) && oldest != variant =>
+            {
+                self.remember_refusal(operation, &error);
+                self.call_variant(operation, oldest, retry, &variables(oldest))
+                    .await
+            }
+            (result, _) => result,
+        }
+    }
+
+    /// Notes that the platform takes only the oldest variant of the operation.
+    pub(super) fn remember_refusal(&self, operation: &'static Operation, error: &Error) {
+        tracing::warn!(
+            operation = operation.name,
+            version = %self.version(),
+            %error,
+            "OpenCTI does not take the operation as its version would: the oldest form is used from now on"
+        );
+        self.learned().oldest_only.push(operation.name);
+    }
+
+    async fn call_variant<V: Serialize, A: DeserializeOwned>(
+        &self,
+        operation: &'static Operation,
+        variant: &'static Variant,
+        retry: Retry,
+        variables: &V,
+    ) -> Result<A, Error> {
+        let body = serde_json::to_vec(&Request {
+            query: variant.text,
+            variables,
+        })
+        .map(Bytes::from)
+        .map_err(|error| Error::Shape {
+            operation,
+            reason: format!("the request cannot be written as JSON: {error}"),
+        })?;
+        let answer = (|| self.post(operation, body.clone()))
+            .retry(self.backoff())
+            .when(|error| match retry {
+                Retry::Transient => error.is_transient(),
+                Retry::WithoutEffect => error.had_no_effect(),
+                Retry::Never => false,
+            })
+            .adjust(|error, delay| delay.and_then(|delay| delay_after(error, delay)))
+            .notify(|error, delay| {
+                tracing::debug!(operation = operation.name, %error, ?delay, "OpenCTI is asked again");
+            })
+            .await?;
+        parse(operation, &answer)
+    }
+
+    async fn post(&self, operation: &'static Operation, body: Bytes) -> Result<Bytes, Error> {
+        let request = self
+            .shared
+            .http
+            .post(&self.shared.endpoint)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body);
+        self.answer_of(operation, request).await
+    }
+
+    async fn answer_of(
+        &self,
+        operation: &'static Operation,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Bytes, Error> {
+        self.shared.requests.fetch_add(1, Ordering::Relaxed);
+        answer_of(operation, request).await
+    }
+
+    /// Sends a multipart request (graphql-multipart-request-spec) once.
+    pub(super) async fn post_form<A: DeserializeOwned>(
+        &self,
+        operation: &'static Operation,
+        form: reqwest::multipart::Form,
+        header: (HeaderName, HeaderValue),
+        timeout: Duration,
+    ) -> Result<A, Error> {
+        let request = self
+            .shared
+            .http
+            .post(&self.shared.endpoint)
+            .header(header.0, header.1)
+            .timeout(timeout)
+            .multipart(form);
+        parse(operation, &self.answer_of(operation, request).await?)
+    }
+
+    fn learned(&self) -> MutexGuard<'_, Learned> {
+        // Nothing can panic while it is held; a poisoned lock would still hold sound values.
+        self.shared
+            .learned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn headers(settings: &OpenCti, user_agent: &str) -> Result<HeaderMap, ClientError> {
+    let mut token = HeaderValue::try_from(format!("Bearer {}", settings.token.expose_secret()))
+        .map_err(|_| ClientError::Header("OPENCTI_TOKEN"))?;
+    token.set_sensitive(true);
+    let user_agent =
+        HeaderValue::try_from(user_agent).map_err(|_| ClientError::Header("CONNECTOR_NAME"))?;
+    let mut headers = HeaderMap::from_iter([
+        (USER_AGENT, user_agent),
+        (AUTHORIZATION, token),
+        (DRAFT_ID, HeaderValue::from_static("")),
+    ]);
+    headers.extend(settings.custom_headers.iter().cloned());
+    Ok(headers)
+}
+
+/// What to wait before the next try: what the platform asks for, where it does.
+fn delay_after(error: &Error, delay: Duration) -> Option<Duration> {
+    match error.retry_after() {
+        Some(asked) if asked > LONGEST_RETRY_AFTER => None,
+        Some(asked) => Some(asked.max(delay)),
+        None => Some(delay),
+    }
+}
+
+/// Sends a request and reads the body of a GraphQL answer. GraphQL errors come as [`Error::GraphQl`],
+/// whatever the HTTP status (protocol section 1).
+async fn answer_of(
+    operation: &'static Operation,
+    request: reqwest::RequestBuilder,
+) -> Result<Bytes, Error> {
+    let mut response = request.send().await.map_err(Error::network)?;
+    let status = response.status();
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(retry_after);
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(Error::network)? {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return Err(Error::TooLarge {
+                operation,
+                limit: MAX_ANSWER,
+            });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let envelope = serde_json::from_slice::<Envelope<'_>>(&body);
+    if let Ok(Envelope { errors, .. }) = &envelope
+        && let Some(first) = errors.first()
+    {
+        let code = first.extensions.code.as_deref().or(first.name.as_deref());
+        return Err(Error::GraphQl {
+            operation,
+            code: Code::parse(code.unwrap_or("(no code)")),
+            message: first.message.clone(),
+        });
+    }
+    if !status.is_success() {
+        return Err(Error::Status {
+            status: status.as_u16(),
+            retry_after,
+            excerpt: Excerpt::of(&body),
+        });
+    }
+    match envelope {
+        Ok(Envelope { data: Some(_), .. }) => Ok(body.freeze()),
+        _ => Err(Error::NotGraphQl {
+            excerpt: Excerpt::of(&body),
+        }),
+    }
+}
+
+fn parse<A: DeserializeOwned>(operation: &'static Operation, body: &[u8]) -> Result<A, Error> {
+    #[derive(Deserialize)]
+    struct Data<A> {
+        data: A,
+    }
+    serde_json::from_slice::<Data<A>>(body)
+        .map(|answer| answer.data)
+        .map_err(|error| Error::Shape {
+            operation,
+            reason: error.to_string(),
+        })
+}
+
+/// `Retry-After` in either of its forms (RFC 9110, section 10.2.3).
+fn retry_after(value: &HeaderValue) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    let wait = date.duration_since(jiff::Timestamp::now());
+    Some(Duration::try_from(wait).unwrap_or(Duration::ZERO))
+}

@@ -1,0 +1,463 @@
+//! Why the platform did not do what it was asked.
+
+use std::error::Error as _;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use super::{Operation, Version};
+
+/// Why a call failed. Each says which setting to look at.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No answer.
+    #[error("cannot reach OpenCTI: {failure}: {detail}; {}", .failure.advice())]
+    Network {
+        /// What kind of failure.
+        failure: NetworkFailure,
+        /// The words of the library, without addresses.
+        detail: String,
+    },
+    /// An HTTP status without a GraphQL answer.
+    #[error("OpenCTI answers HTTP {status}{excerpt}; {}", status_advice(*.status))]
+    Status {
+        /// The status.
+        status: u16,
+        /// What `Retry-After` asks for.
+        retry_after: Option<Duration>,
+        /// How the body starts.
+        excerpt: Excerpt,
+    },
+    /// The address answers, but not with GraphQL.
+    #[error(
+        "the answer is not GraphQL{excerpt}; check that OPENCTI_URL is the base address of the platform, without /graphql, and that no proxy answers in its place"
+    )]
+    NotGraphQl {
+        /// How the body starts.
+        excerpt: Excerpt,
+    },
+    /// A GraphQL error.
+    #[error("{operation} failed: {code}: {message}{}", code_advice(.code, .operation))]
+    GraphQl {
+        /// What was asked.
+        operation: &'static Operation,
+        /// What went wrong.
+        code: Code,
+        /// The platform's words.
+        message: String,
+    },
+    /// An answer that does not have the documented shape.
+    #[error("{operation}: the answer does not have the expected shape: {reason}")]
+    Shape {
+        /// What was asked.
+        operation: &'static Operation,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An answer beyond what any operation needs.
+    #[error("{operation}: the answer is larger than {limit} bytes")]
+    TooLarge {
+        /// What was asked.
+        operation: &'static Operation,
+        /// Bytes.
+        limit: usize,
+    },
+    /// The platform is too old.
+    #[error("OpenCTI {version} has no {operation}: it exists since {since}")]
+    Missing {
+        /// What was asked.
+        operation: &'static Operation,
+        /// What the platform is.
+        version: Version,
+        /// What it would have to be.
+        since: Version,
+    },
+}
+
+/// How a network failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkFailure {
+    /// The host name is not known.
+    Dns,
+    /// Nobody listens.
+    Refused,
+    /// No secure connection.
+    Tls,
+    /// Not in time.
+    Timeout,
+    /// No connection for another reason.
+    Connect,
+    /// The connection broke after the request was sent.
+    Broken,
+}
+
+impl NetworkFailure {
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Dns => "check the host name in OPENCTI_URL",
+            Self::Refused => {
+                "check host and port in OPENCTI_URL, and that the platform has started"
+            }
+            Self::Tls => {
+                "check https in OPENCTI_URL, and the certificate authorities in HTTPS_CA_CERTIFICATES or OPENCTI_SSL_VERIFY"
+            }
+            Self::Timeout | Self::Connect => {
+                "check OPENCTI_URL and the proxy settings (HTTP_PROXY, HTTPS_PROXY, NO_PROXY)"
+            }
+            Self::Broken => "the platform or a proxy before it may be restarting",
+        }
+    }
+}
+
+impl fmt::Display for NetworkFailure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Dns => "the host name cannot be resolved (DNS)",
+            Self::Refused => "connection refused",
+            Self::Tls => "no secure connection (TLS)",
+            Self::Timeout => "no answer in time",
+            Self::Connect => "no connection",
+            Self::Broken => "the connection broke",
+        })
+    }
+}
+
+/// `extensions.code` of a GraphQL error (protocol section 1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Code {
+    /// The token is not accepted.
+    AuthRequired,
+    /// The account may not do this.
+    Forbidden,
+    /// The account must do something first (`OTP_REQUIRED`, …).
+    Account(String),
+    /// The platform does not know a field or argument.
+    ValidationFailed,
+    /// A business rule.
+    Functional,
+    /// `UNSUPPORTED_ERROR`.
+    Unsupported,
+    /// A referenced object is not there (yet).
+    MissingReference,
+    /// What was asked for is gone.
+    Gone,
+    /// Too many writers on the same entity.
+    Lock,
+    /// Trouble inside the platform.
+    Internal(String),
+    /// The work was deleted.
+    WorkNotAlive,
+    /// Any other.
+    Other(String),
+}
+
+impl Code {
+    pub(super) fn parse(text: &str) -> Self {
+        match text {
+            "AUTH_REQUIRED" | "AUTH_FAILURE" => Self::AuthRequired,
+            "FORBIDDEN_ACCESS" => Self::Forbidden,
+            "OTP_REQUIRED"
+            | "OTP_REQUIRED_ACTIVATION"
+            | "PASSWORD_CHANGE_REQUIRED"
+            | "LTS_REQUIRED_ACTIVATION" => Self::Account(text.to_owned()),
+            "GRAPHQL_VALIDATION_FAILED" => Self::ValidationFailed,
+            "FUNCTIONAL_ERROR" => Self::Functional,
+            "UNSUPPORTED_ERROR" => Self::Unsupported,
+            "MISSING_REFERENCE_ERROR" => Self::MissingReference,
+            "ALREADY_DELETED_ERROR" | "RESOURCE_NOT_FOUND" => Self::Gone,
+            "LOCK_ERROR" => Self::Lock,
+            "DATABASE_ERROR"
+            | "UNKNOWN_ERROR"
+            | "INTERNAL_SERVER_ERROR"
+            | "FILESYSTEM_ERROR"
+            | "COMPLEX_SEARCH_ERROR"
+            | "CLIENT_ABORT_ERROR" => Self::Internal(text.to_owned()),
+            "WORK_NOT_ALIVE" => Self::WorkNotAlive,
+            _ => Self::Other(text.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::AuthRequired => "AUTH_REQUIRED",
+            Self::Forbidden => "FORBIDDEN_ACCESS",
+            Self::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+            Self::Functional => "FUNCTIONAL_ERROR",
+            Self::Unsupported => "UNSUPPORTED_ERROR",
+            Self::MissingReference => "MISSING_REFERENCE_ERROR",
+            Self::Gone => "RESOURCE_NOT_FOUND",
+            Self::Lock => "LOCK_ERROR",
+            Self::WorkNotAlive => "WORK_NOT_ALIVE",
+            Self::Account(text) | Self::Internal(text) | Self::Other(text) => text,
+        })
+    }
+}
+
+impl Error {
+    /// Whether the same call may succeed later without anybody changing a setting.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Network { .. } => true,
+            Self::Status { status, .. } => matches!(status, 429 | 500 | 502 | 503 | 504),
+            Self::GraphQl { code, message, .. } => match code {
+                Code::Lock | Code::Internal(_) => true,
+                Code::Functional => message.contains("Too many requests"),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether the call failed and certainly had no effect, so that a repetition cannot count twice.
+    #[must_use]
+    pub(super) fn had_no_effect(&self) -> bool {
+        match self {
+            Self::Network { failure, .. } => matches!(
+                failure,
+                NetworkFailure::Dns
+                    | NetworkFailure::Refused
+                    | NetworkFailure::Tls
+                    | NetworkFailure::Connect
+            ),
+            Self::Status { status, .. } => matches!(status, 429 | 503),
+            Self::GraphQl {
+                code: Code::Lock | Code::Functional,
+                ..
+            } => self.is_transient(),
+            _ => false,
+        }
+    }
+
+    /// Whether a setting or the account's role must be changed.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(
+            self,
+            Self::GraphQl {
+                code: Code::AuthRequired | Code::Forbidden | Code::Account(_),
+                ..
+            } | Self::Missing { .. }
+        )
+    }
+
+    /// Whether an object that was referred to is not on the platform (yet).
+    #[must_use]
+    pub fn is_missing_reference(&self) -> bool {
+        self.code() == Some(&Code::MissingReference)
+    }
+
+    /// Whether the platform does not know this connector (it was deleted there).
+    #[must_use]
+    pub fn is_unknown_connector(&self) -> bool {
+        matches!(self, Self::GraphQl { message, .. } if message.contains("No connector found"))
+    }
+
+    /// The code of a GraphQL error.
+    #[must_use]
+    pub fn code(&self) -> Option<&Code> {
+        match self {
+            Self::GraphQl { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    /// How long the platform asks to wait.
+    #[must_use]
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Sorts a failure of the HTTP library.
+    pub(super) fn network(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        let failure = network_failure(&error);
+        let mut detail = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            detail = inner.to_string();
+            cause = inner.source();
+        }
+        Self::Network { failure, detail }
+    }
+}
+
+fn network_failure(error: &reqwest::Error) -> NetworkFailure {
+    if error.is_timeout() {
+        return NetworkFailure::Timeout;
+    }
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.is::<rustls::Error>() {
+            return NetworkFailure::Tls;
+        }
+        if let Some(io) = inner.downcast_ref::<io::Error>() {
+            if holds_tls_error(io) {
+                return NetworkFailure::Tls;
+            }
+            match io.kind() {
+                io::ErrorKind::ConnectionRefused => return NetworkFailure::Refused,
+                io::ErrorKind::TimedOut => return NetworkFailure::Timeout,
+                _ => {}
+            }
+        }
+        // hyper-util keeps its error type private; this is the text of its resolver step.
+        if inner.to_string().starts_with("dns error") {
+            return NetworkFailure::Dns;
+        }
+        cause = inner.source();
+    }
+    if error.is_connect() {
+        NetworkFailure::Connect
+    } else {
+        NetworkFailure::Broken
+    }
+}
+
+/// An I/O error hides the error that it wraps from `source`, and may wrap another I/O error.
+fn holds_tls_error(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| {
+        inner.is::<rustls::Error>()
+            || inner
+                .downcast_ref::<io::Error>()
+                .is_some_and(holds_tls_error)
+    })
+}
+
+/// The start of a body that nobody expected, on one line: enough to recognise a proxy's page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt(String);
+
+impl Excerpt {
+    const LENGTH: usize = 160;
+
+    pub(super) fn of(body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(body.get(..Self::LENGTH).unwrap_or(body));
+        Self(text.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return formatter.write_str(" (empty body)");
+        }
+        write!(formatter, " (it starts: {})", self.0)
+    }
+}
+
+fn status_advice(status: u16) -> &'static str {
+    match status {
+        300..=399 => {
+            "OPENCTI_URL must be the address that the platform itself uses, a redirect is not followed"
+        }
+        401 | 407 => "a proxy wants a login: check OPENCTI_CUSTOM_HEADERS and HTTPS_PROXY",
+        404 | 405 => "OPENCTI_URL must be the base address of the platform, without /graphql",
+        413 => "the request is larger than the platform or a proxy before it allows",
+        429 => "the platform or a proxy before it limits the rate of requests",
+        500..=599 => "the platform may be starting or overloaded",
+        _ => "check OPENCTI_URL and what stands between",
+    }
+}
+
+fn code_advice(code: &Code, operation: &Operation) -> String {
+    match code {
+        Code::AuthRequired => "; set OPENCTI_TOKEN to a token of an account that may use the API (capability APIACCESS_USETOKEN) and that has not expired".to_owned(),
+        Code::Forbidden => format!("; the account of OPENCTI_TOKEN lacks a capability: give its role {} (the built-in group \"Connectors\" has it)", operation.capability),
+        Code::Account(_) => "; log in as the account of OPENCTI_TOKEN and do what is asked".to_owned(),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::operations::{PING, REGISTER};
+    use super::*;
+
+    fn graphql(code: &str, message: &str) -> Error {
+        Error::GraphQl {
+            operation: &PING,
+            code: Code::parse(code),
+            message: message.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_is_worth_a_retry() {
+        for (code, message, transient, configuration) in [
+            ("AUTH_REQUIRED", "", false, true),
+            ("AUTH_FAILURE", "", false, true),
+            ("FORBIDDEN_ACCESS", "", false, true),
+            ("OTP_REQUIRED", "", false, true),
+            ("GRAPHQL_VALIDATION_FAILED", "", false, false),
+            ("FUNCTIONAL_ERROR", "Too many requests", true, false),
+            (
+                "FUNCTIONAL_ERROR",
+                "No connector found with the specified ID",
+                false,
+                false,
+            ),
+            ("MISSING_REFERENCE_ERROR", "", false, false),
+            ("LOCK_ERROR", "", true, false),
+            ("DATABASE_ERROR", "", true, false),
+            ("INTERNAL_SERVER_ERROR", "", true, false),
+            ("DRAFT_LOCKED", "", false, false),
+            ("SOMETHING_NEW", "", false, false),
+        ] {
+            let error = graphql(code, message);
+            assert_eq!(error.is_transient(), transient, "{error}");
+            assert_eq!(error.is_configuration(), configuration, "{error}");
+        }
+        for (status, transient) in [(429, true), (503, true), (413, false), (404, false)] {
+            let error = Error::Status {
+                status,
+                retry_after: None,
+                excerpt: Excerpt::of(b""),
+            };
+            assert_eq!(error.is_transient(), transient, "{error}");
+        }
+    }
+
+    #[test]
+    fn messages_name_the_setting() {
+        let forbidden = Error::GraphQl {
+            operation: &REGISTER,
+            code: Code::Forbidden,
+            message: "You are not allowed to do this.".to_owned(),
+        };
+        assert!(
+            forbidden.to_string().contains("CONNECTORAPI"),
+            "{forbidden}"
+        );
+        assert!(
+            graphql("AUTH_REQUIRED", "")
+                .to_string()
+                .contains("OPENCTI_TOKEN")
+        );
+        let page = Error::NotGraphQl {
+            excerpt: Excerpt::of(b"<html>\n  <title>Proxy</title>"),
+        };
+        let text = page.to_string();
+        assert!(
+            text.contains("OPENCTI_URL") && text.contains("<html> <title>Proxy</title>"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_deleted_connector_is_recognised() {
+        assert!(
+            graphql(
+                "FUNCTIONAL_ERROR",
+                "No connector found with the specified ID"
+            )
+            .is_unknown_connector()
+        );
+        assert!(!graphql("FUNCTIONAL_ERROR", "other").is_unknown_connector());
+    }
+}

@@ -1,0 +1,34 @@
+//! The platform: a client of OpenCTI's GraphQL API for an external import connector.
+//!
+//! One binary serves every release since 6.0: each operation is a `.graphql` file under `operations/`, in
+//! variants chosen by `about.version`. Ids of STIX objects are opaque here.
+
+mod artifact;
+mod client;
+mod error;
+mod known;
+mod operations;
+mod push;
+mod queue;
+mod registration;
+mod reset;
+mod state_keeper;
+mod version;
+mod wait;
+mod work;
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use artifact::ArtifactUpload;
+pub use client::{Client, ClientError};
+pub use error::{Code, Error, Excerpt, NetworkFailure};
+pub use operations::{OPERATIONS, Operation, Variant};
+pub use queue::QueueSize;
+pub use registration::{BrokerConnection, Registration};
+pub use state_keeper::{Generation, Info, Saved, StateKeeper};
+pub use version::{Feature, Version};
+pub use wait::{Cancelled, wait_for_platform};
+pub use work::Work;

@@ -1,0 +1,201 @@
+//! Every GraphQL operation that is sent, in its variants by release of the platform.
+
+use std::fmt;
+
+use super::Version;
+
+/// An operation. Its variants stand newest first; the last one is accepted by every release since its
+/// `since`.
+#[derive(Debug)]
+pub struct Operation {
+    /// Name for logs and errors.
+    pub name: &'static str,
+    /// The capability that the account's role needs for it, as the platform names it.
+    pub capability: &'static str,
+    /// Never empty.
+    variants: &'static [Variant],
+}
+
+/// The text of an operation for the releases from `since` to the next newer variant.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// Name of the file under `operations/`, without its ending.
+    pub name: &'static str,
+    /// The GraphQL document.
+    pub text: &'static str,
+    /// First release that accepts it.
+    pub since: Version,
+}
+
+impl Operation {
+    /// All variants, newest first.
+    #[must_use]
+    pub fn variants(&self) -> &'static [Variant] {
+        self.variants
+    }
+
+    /// The variant for a release; `None` where the release has no such operation.
+    #[must_use]
+    pub fn for_version(&self, version: Version) -> Option<&'static Variant> {
+        self.variants
+            .iter()
+            .find(|variant| variant.since <= version)
+    }
+
+    /// The variant that most releases accept.
+    #[must_use]
+    pub fn oldest(&self) -> Option<&'static Variant> {
+        self.variants.last()
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name)
+    }
+}
+
+/// The first release that this connector supports: operations that are older say so.
+const FIRST: Version = Version::new(6, 0, 0);
+
+macro_rules! operation {
+    ($name:literal needs $capability:literal, $($variant:literal since $since:expr),+ $(,)?) => {
+        Operation {
+            name: $name,
+            capability: $capability,
+            variants: &[$(Variant {
+                name: $variant,
+                text: include_str!(concat!("operations/", $variant, ".graphql")),
+                since: $since,
+            }),+],
+        }
+    };
+}
+
+/// The platform's version.
+pub static ABOUT: Operation = operation!("about" needs "APIACCESS_USETOKEN", "about" since FIRST);
+
+/// Announces the connector.
+pub static REGISTER: Operation = operation!(
+    "registerConnector" needs "CONNECTORAPI",
+    "register_timestamp" since Version::new(6, 7, 0),
+    "register" since FIRST,
+);
+
+/// Says that the connector is alive, and hands over its state.
+pub static PING: Operation = operation!(
+    "pingConnector" needs "CONNECTORAPI",
+    "ping_timestamp" since Version::new(6, 7, 0),
+    "ping_info" since Version::new(6, 2, 12),
+    "ping" since FIRST,
+);
+
+/// How much waits in the connector's queue.
+pub static QUEUE_SIZE: Operation =
+    operation!("connector" needs "MODULES", "queue_size" since Version::new(6, 1, 12));
+
+/// Opens a work.
+pub static WORK_ADD: Operation = operation!(
+    "workAdd" needs "CONNECTORAPI",
+    "work_add_multipart" since Version::new(7, 260_422, 0),
+    "work_add" since FIRST,
+);
+
+/// Announces objects of a work.
+pub static WORK_ADD_EXPECTATIONS: Operation =
+    operation!("addExpectations" needs "CONNECTORAPI", "work_add_expectations" since FIRST);
+
+/// Reports an object of a work as processed.
+pub static WORK_REPORT_EXPECTATION: Operation =
+    operation!("reportExpectation" needs "CONNECTORAPI", "work_report_expectation" since FIRST);
+
+/// Closes a work.
+pub static WORK_TO_PROCESSED: Operation =
+    operation!("toProcessed" needs "CONNECTORAPI", "work_to_processed" since FIRST);
+
+/// Whether a work is still there.
+pub static WORK_IS_ALIVE: Operation =
+    operation!("isWorkAlive" needs "MODULES", "work_is_alive" since Version::new(6, 8, 7));
+
+/// Sends a bundle through the API.
+pub static BUNDLE_PUSH: Operation = operation!(
+    "stixBundlePush" needs "CONNECTORAPI",
+    "bundle_push_work" since Version::new(6, 5, 7),
+    "bundle_push" since Version::new(6, 2, 6),
+);
+
+/// Finds an object by its id.
+pub static OBJECT_KNOWN: Operation =
+    operation!("stixCoreObject" needs "KNOWLEDGE", "object_known" since FIRST);
+
+/// Finds an artifact by its hash.
+pub static ARTIFACT_KNOWN: Operation =
+    operation!("stixCyberObservables" needs "KNOWLEDGE", "artifact_known" since FIRST);
+
+/// Uploads an artifact.
+pub static ARTIFACT_IMPORT: Operation = operation!(
+    "artifactImport" needs "KNOWLEDGE_KNUPDATE",
+    "artifact_import_marked" since Version::new(6, 9, 7),
+    "artifact_import" since FIRST,
+);
+
+/// All of them.
+pub static OPERATIONS: &[&Operation] = &[
+    &ABOUT,
+    &REGISTER,
+    &PING,
+    &QUEUE_SIZE,
+    &WORK_ADD,
+    &WORK_ADD_EXPECTATIONS,
+    &WORK_REPORT_EXPECTATION,
+    &WORK_TO_PROCESSED,
+    &WORK_IS_ALIVE,
+    &BUNDLE_PUSH,
+    &OBJECT_KNOWN,
+    &ARTIFACT_KNOWN,
+    &ARTIFACT_IMPORT,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variants_stand_newest_first() {
+        for operation in OPERATIONS {
+            assert!(!operation.variants.is_empty(), "{}", operation.name);
+            assert!(
+                operation.variants.is_sorted_by(|a, b| a.since > b.since),
+                "{}",
+                operation.name
+            );
+        }
+    }
+
+    #[test]
+    fn variant_by_version() {
+        for (operation, version, expected) in [
+            (&PING, "6.0.0", Some("ping")),
+            (&PING, "6.2.11", Some("ping")),
+            (&PING, "6.2.12", Some("ping_info")),
+            (&PING, "6.6.18", Some("ping_info")),
+            (&PING, "6.7.0", Some("ping_timestamp")),
+            (&PING, "7.260817.0-lts.1", Some("ping_timestamp")),
+            (&QUEUE_SIZE, "6.1.11", None),
+            (&WORK_ADD, "7.260326.0", Some("work_add")),
+            (&WORK_ADD, "7.260422.0", Some("work_add_multipart")),
+            (&WORK_IS_ALIVE, "6.8.6", None),
+            (&BUNDLE_PUSH, "6.2.5", None),
+            (&BUNDLE_PUSH, "6.2.6", Some("bundle_push")),
+            (&BUNDLE_PUSH, "6.5.7", Some("bundle_push_work")),
+        ] {
+            let version = Version::parse(version).unwrap();
+            assert_eq!(
+                operation.for_version(version).map(|variant| variant.name),
+                expected,
+                "{} on {version}",
+                operation.name
+            );
+        }
+    }
+}

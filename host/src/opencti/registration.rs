@@ -1,0 +1,184 @@
+//! Announcing the connector to the platform (protocol section 3).
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::client::{Client, Retry};
+use super::error::Error;
+use super::operations::REGISTER;
+use crate::config::Connector;
+
+/// What the platform keeps and tells about this connector.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// The state that was last stored; `None` where there is none, or where it was reset.
+    pub state: Option<String>,
+    /// Whether the state is the exact empty text that a reset in the user interface leaves.
+    pub(super) state_is_reset: bool,
+    /// When the state was created or last reset; `None` below 6.7.0.
+    pub state_timestamp: Option<String>,
+    /// The account that objects are attributed to: `applicant_id` of messages.
+    pub user_id: String,
+    /// RabbitMQ as the platform sees it.
+    pub broker: BrokerConnection,
+    /// Exchange that messages go to.
+    pub push_exchange: String,
+    /// Routing key of the connector's queue.
+    pub push_routing: String,
+}
+
+/// How to reach RabbitMQ.
+#[derive(Debug, Clone, Deserialize)]
+pub struct BrokerConnection {
+    /// Host name.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Virtual host.
+    pub vhost: String,
+    /// Whether with TLS.
+    pub use_ssl: bool,
+    /// User name.
+    pub user: String,
+    /// Password.
+    #[serde(rename = "pass")]
+    pub password: SecretString,
+}
+
+#[derive(Serialize)]
+struct Variables<'a> {
+    input: Input<'a>,
+}
+
+/// Only what every release since 6.0 takes (protocol section 12).
+#[derive(Serialize)]
+struct Input<'a> {
+    id: &'a str,
+    name: &'a str,
+    r#type: &'static str,
+    scope: &'a [String],
+    auto: bool,
+    only_contextual: bool,
+    playbook_compatible: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    register_connector: Registered,
+}
+
+#[derive(Deserialize)]
+struct Registered {
+    #[serde(default)]
+    connector_state: Option<String>,
+    #[serde(default)]
+    connector_state_timestamp: Option<String>,
+    connector_user_id: String,
+    config: Config,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    connection: BrokerConnection,
+    push_exchange: String,
+    push_routing: String,
+}
+
+impl Client {
+    /// Announces the connector. The platform declares its queues and answers with the state that it keeps.
+    /// Repeating it changes nothing there.
+    ///
+    /// # Errors
+    /// When the platform does not answer after retries, or refuses.
+    pub async fn register(&self, connector: &Connector) -> Result<Registration, Error> {
+        self.register_with(connector, Retry::Transient).await
+    }
+
+    /// The same without retries, for callers that try again anyway.
+    ///
+    /// # Errors
+    /// When the platform does not answer, or refuses.
+    pub async fn register_once(&self, connector: &Connector) -> Result<Registration, Error> {
+        self.register_with(connector, Retry::Never).await
+    }
+
+    pub(super) async fn register_with(
+        &self,
+        connector: &Connector,
+        retry: Retry,
+    ) -> Result<Registration, Error> {
+        let answer: Answer = self
+            .call(&REGISTER, retry, |_| Variables {
+                input: Input {
+                    id: &connector.id,
+                    name: &connector.name,
+                    r#type: "EXTERNAL_IMPORT",
+                    scope: &connector.scope,
+                    auto: false,
+                    only_contextual: false,
+                    playbook_compatible: false,
+                },
+            })
+            .await?;
+        Ok(answer.register_connector.into())
+    }
+}
+
+impl From<Registered> for Registration {
+    fn from(answer: Registered) -> Self {
+        let Config {
+            connection,
+            push_exchange,
+            push_routing,
+        } = answer.config;
+        let state = answer.connector_state;
+        Self {
+            state_is_reset: state.as_deref() == Some(""),
+            state: state.filter(|state| !is_none(state)),
+            state_timestamp: answer.connector_state_timestamp,
+            user_id: answer.connector_user_id,
+            broker: connection,
+            push_exchange,
+            push_routing,
+        }
+    }
+}
+
+/// Whether a stored text stands for "no state": pycti stores the JSON text `null`.
+fn is_none(state: &str) -> bool {
+    matches!(state.trim(), "" | "null")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_as_stored() {
+        for (stored, state, is_reset) in [
+            (None, None, false),
+            (Some(""), None, true),
+            (Some("null"), None, false),
+            (Some(r#"{"a":1}"#), Some(r#"{"a":1}"#), false),
+        ] {
+            let answer: Answer = serde_json::from_value(serde_json::json!({
+                "registerConnector": {
+                    "id": "c", "connector_state": stored, "connector_user_id": "u",
+                    "config": {
+                        "connection": {
+                            "host": "rabbitmq", "port": 5672, "vhost": "/", "use_ssl": false,
+                            "user": "guest", "pass": "hidden"
+                        },
+                        "push_exchange": "e", "push_routing": "r"
+                    }
+                }
+            }))
+            .unwrap();
+            let registration = Registration::from(answer.register_connector);
+            assert_eq!(registration.state.as_deref(), state, "{stored:?}");
+            assert_eq!(registration.state_is_reset, is_reset, "{stored:?}");
+            assert!(!format!("{registration:?}").contains("hidden"));
+        }
+    }
+}

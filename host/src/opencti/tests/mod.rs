@@ -1,0 +1,219 @@
+//! The client against a small platform over a real socket.
+
+mod artifacts;
+mod state;
+mod works;
+
+use axum::http::StatusCode;
+use reqwest::header::{HeaderName, HeaderValue};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::testing::{Instead, Platform, client, client_with, connector};
+use super::*;
+use crate::config::{OpenCti, Verify};
+
+const LOCK: Instead = Instead::Error("LOCK_ERROR", "Execution timeout");
+
+#[tokio::test]
+async fn headers() {
+    let platform = Platform::start("7.260817.0").await;
+    platform.client().read_version().await.unwrap();
+    let custom = client_with(OpenCti {
+        url: platform.url.parse().unwrap(),
+        token: "secret-token".into(),
+        verify: Verify::Yes,
+        custom_headers: vec![
+            (
+                HeaderName::from_static("user-agent"),
+                HeaderValue::from_static("other"),
+            ),
+            (
+                HeaderName::from_static("x-proxy"),
+                HeaderValue::from_static("yes"),
+            ),
+        ],
+    });
+    custom.read_version().await.unwrap();
+    let requests = platform.received("about");
+    let header = |index: usize, name: &str| requests[index].headers.get(name).cloned();
+    assert_eq!(header(0, "user-agent").unwrap(), "test-connector/1.0");
+    assert_eq!(header(0, "authorization").unwrap(), "Bearer secret-token");
+    assert_eq!(header(0, "opencti-draft-id").unwrap(), "");
+    assert_eq!(header(1, "user-agent").unwrap(), "other");
+    assert_eq!(header(1, "x-proxy").unwrap(), "yes");
+    assert!(!format!("{custom:?}").contains("secret-token"));
+}
+
+#[tokio::test]
+async fn retries() {
+    let busy = || Instead::Http(StatusCode::SERVICE_UNAVAILABLE, &[("retry-after", "0")], "");
+    let gone = || Instead::Http(StatusCode::BAD_GATEWAY, &[], "<html>");
+    let cases: [(&str, Vec<Instead>, usize, bool); 5] = [
+        (
+            "busy, locked, then fine",
+            vec![busy(), LOCK, gone()],
+            4,
+            true,
+        ),
+        (
+            "a bad token is not tried again",
+            vec![Instead::Error("AUTH_REQUIRED", "You must be logged in")],
+            1,
+            false,
+        ),
+        (
+            "a Retry-After beyond patience ends it",
+            vec![Instead::Http(
+                StatusCode::TOO_MANY_REQUESTS,
+                &[("retry-after", "3600")],
+                r#"{"message": "Too many requests"}"#,
+            )],
+            1,
+            false,
+        ),
+        ("eight tries", (0..8).map(|_| LOCK).collect(), 8, false),
+        (
+            "a page is not GraphQL",
+            vec![Instead::Http(StatusCode::OK, &[], "<html>login</html>")],
+            1,
+            false,
+        ),
+    ];
+    for (name, answers, requests, succeeds) in cases {
+        let platform = Platform::start("7.260817.0").await;
+        platform.instead("stixCyberObservables", answers);
+        let result = platform.client().artifact_known("00").await;
+        assert_eq!(result.is_ok(), succeeds, "{name}: {result:?}");
+        let received = platform.received("stixCyberObservables");
+        assert_eq!(received.len(), requests, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn network_failures_are_told_apart() {
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let refused = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
+    let platform = Platform::start("7.260817.0").await;
+    let no_tls = platform.url.replace("http:", "https:");
+    for (url, expected, word) in [
+        (refused.as_str(), NetworkFailure::Refused, "refused"),
+        ("http://platform.invalid", NetworkFailure::Dns, "DNS"),
+        (no_tls.as_str(), NetworkFailure::Tls, "TLS"),
+    ] {
+        let error = client(url).read_version().await.unwrap_err();
+        let text = error.to_string();
+        let Error::Network { failure, .. } = error else {
+            panic!("{text}");
+        };
+        assert_eq!(failure, expected, "{text}");
+        assert!(
+            text.contains(word) && text.contains("OPENCTI_URL"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_told() {
+    let platform = Platform::start("7.260817.0").await;
+    let moved = Instead::Http(
+        StatusCode::MOVED_PERMANENTLY,
+        &[("location", "https://example.org/graphql")],
+        "",
+    );
+    platform.instead("about", [moved]);
+    let error = platform.client().read_version().await.unwrap_err();
+    assert!(error.to_string().contains("OPENCTI_URL"), "{error}");
+    assert_eq!(platform.received("about").len(), 1);
+}
+
+#[tokio::test]
+async fn a_platform_that_is_not_what_it_says_gets_the_oldest_form_from_then_on() {
+    let platform = Platform::start("7.260817.0").await;
+    platform.model().schema = Some(Version::new(6, 0, 0));
+    let client = platform.client();
+    client.read_version().await.unwrap();
+    for _ in 0..2 {
+        client.register(&connector()).await.unwrap();
+    }
+    let queries: Vec<_> = platform
+        .received("registerConnector")
+        .into_iter()
+        .map(|request| request.query)
+        .collect();
+    let operation = OPERATIONS
+        .iter()
+        .find(|operation| operation.name == "registerConnector")
+        .unwrap();
+    let [newest, oldest] = operation.variants() else {
+        panic!("two variants");
+    };
+    assert_eq!(queries, [newest.text, oldest.text, oldest.text]);
+}
+
+#[tokio::test]
+async fn an_unknown_version_is_the_newest() {
+    let platform = Platform::start("master").await;
+    let client = platform.client();
+    assert_eq!(client.read_version().await.unwrap(), Version::NEWEST);
+}
+
+#[tokio::test]
+async fn the_platform_is_waited_for() {
+    let platform = Platform::start("6.9.22").await;
+    platform.instead(
+        "about",
+        [
+            Instead::Http(StatusCode::BAD_GATEWAY, &[], ""),
+            Instead::Error("AUTH_REQUIRED", "You must be logged in to do this."),
+        ],
+    );
+    platform.instead(
+        "registerConnector",
+        [Instead::Error(
+            "FORBIDDEN_ACCESS",
+            "You are not allowed to do this.",
+        )],
+    );
+    let client = platform.client();
+    let cancellation = CancellationToken::new();
+    let registration = wait_for_platform(&client, &connector(), &cancellation)
+        .await
+        .unwrap();
+    assert_eq!(registration.user_id, "user");
+    assert_eq!(client.version(), Version::new(6, 9, 22));
+    assert_eq!(platform.received("about").len(), 4);
+    let input = &platform.received("registerConnector")[1].variables["input"];
+    assert_eq!(
+        *input,
+        json!({
+            "id": "c", "name": "Some Connector/1", "type": "EXTERNAL_IMPORT", "scope": ["a", "b"],
+            "auto": false, "only_contextual": false, "playbook_compatible": false,
+        })
+    );
+
+    cancellation.cancel();
+    let result = wait_for_platform(&client, &connector(), &cancellation).await;
+    assert_eq!(result.unwrap_err(), Cancelled);
+}
+
+#[tokio::test]
+async fn the_queue_size_by_version() {
+    for (version, expected) in [
+        ("6.1.11", None),
+        (
+            "6.1.12",
+            Some(QueueSize {
+                messages: 3,
+                bytes: 1234,
+            }),
+        ),
+    ] {
+        let platform = Platform::start(version).await;
+        let client = platform.client();
+        client.read_version().await.unwrap();
+        assert_eq!(client.queue_size("c").await.unwrap(), expected, "{version}");
+    }
+}

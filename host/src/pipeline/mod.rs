@@ -1,0 +1,27 @@
+//! One run: feed → guest → batch → deliver → checkpoint → acknowledge. The only room that knows all others.
+//!
+//! Nothing is lost, because each step comes after the one that makes it safe: the checkpoint moves over
+//! what has been confirmed, and a notification is removed at the source when the checkpoint has moved. A
+//! kill between any two steps repeats work and skips none; repeating is harmless, since ids are
+//! deterministic.
+
+mod answers;
+mod artifacts;
+mod decide;
+mod report;
+mod run;
+
+pub use decide::{Answers, Decision, decide};
+pub use report::{End, Report};
+pub use run::Pipeline;
+
+use crate::{delivery, runtime};
+
+impl From<runtime::Object> for delivery::Object {
+    fn from(object: runtime::Object) -> Self {
+        Self {
+            id: object.id,
+            document: object.document,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What a run did, in numbers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Why a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// All that the source had was read.
+    Drained,
+    /// The limit of notifications a run was reached; the next run goes on behind them.
+    Limit,
+    /// The source's quota is used up; the next run goes on where this one stopped.
+    Quota,
+    /// The process was asked to stop.
+    Shutdown,
+    /// Somebody reset the connector's state on the platform: what this run did counts for nothing.
+    Reset,
+    /// Something does not work; the next run goes on where this one stopped.
+    Error(String),
+}
+
+/// Counts of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Notifications read that were not done before.
+    pub read: u64,
+    /// Notifications that a filter did not want, by the filter's name.
+    pub skipped: BTreeMap<String, u64>,
+    /// Notifications whose objects were delivered.
+    pub delivered: u64,
+    /// Notifications that could not be mapped.
+    pub failed: u64,
+    /// STIX objects delivered, by type, each counted once a bundle.
+    pub objects: BTreeMap<String, u64>,
+    /// Bundles delivered.
+    pub bundles: u64,
+    /// Files copied to the platform.
+    pub artifacts: u64,
+    /// Files that could not be copied.
+    pub artifacts_failed: u64,
+    /// Notifications removed at the source.
+    pub removed: u64,
+    /// Requests to the source.
+    pub source_requests: u64,
+    /// Requests to the platform.
+    pub platform_requests: u64,
+    /// Time from begin to end.
+    pub duration: Duration,
+    /// Why it ended.
+    pub end: End,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            read: 0,
+            skipped: BTreeMap::new(),
+            delivered: 0,
+            failed: 0,
+            objects: BTreeMap::new(),
+            bundles: 0,
+            artifacts: 0,
+            artifacts_failed: 0,
+            removed: 0,
+            source_requests: 0,
+            platform_requests: 0,
+            duration: Duration::ZERO,
+            end: End::Drained,
+        }
+    }
+}
+
+impl Report {
+    /// Notifications that some filter did not want.
+    #[must_use]
+    pub fn skipped_in_all(&self) -> u64 {
+        self.skipped.values().sum()
+    }
+
+    /// Notifications decided on: skipped, delivered or failed.
+    #[must_use]
+    pub fn done(&self) -> u64 {
+        self.skipped_in_all() + self.delivered + self.failed
+    }
+
+    pub(super) fn count_skip(&mut self, filter: &str) {
+        *self.skipped.entry(filter.to_owned()).or_default() += 1;
+    }
+
+    pub(super) fn count_object(&mut self, id: &str) {
+        let kind = id.split_once("--").map_or(id, |(kind, _)| kind);
+        *self.objects.entry(kind.to_owned()).or_default() += 1;
+    }
+
+    /// One line for the log and for the work.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut text = format!("{} notifications read: {} delivered", self.read, self.delivered);
+        let skipped = self.skipped_in_all();
+        if skipped > 0 {
+            let filters: Vec<_> =
+                self.skipped.iter().map(|(filter, count)| format!("{filter} {count}")).collect();
+            text += &format!(", {skipped} skipped ({})", filters.join(", "));
+        }
+        for (count, what) in [
+            (self.failed, "failed"),
+            (self.artifacts, "files copied"),
+            (self.artifacts_failed, "files not copied"),
+            (self.removed, "removed at the source"),
+        ] {
+            if count > 0 {
+                text += &format!(", {count} {what}");
+            }
+        }
+        text + &match &self.end {
+            End::Drained => String::new(),
+            End::Limit => "; stopped at the limit of a run".to_owned(),
+            End::Quota => "; stopped because the source's quota is used up".to_owned(),
+            End::Shutdown => "; stopped on request".to_owned(),
+            End::Reset => "; stopped because the state was reset on the platform".to_owned(),
+            End::Error(error) => format!("; stopped by an error: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_names_what_happened_and_nothing_else() {
+        let mut report = Report { read: 5, delivered: 2, ..Report::default() };
+        assert_eq!(report.summary(), "5 notifications read: 2 delivered");
+        report.count_skip("size");
+        report.count_skip("size");
+        report.count_skip("age");
+        report.end = End::Quota;
+        assert_eq!(
+            report.summary(),
+            "5 notifications read: 2 delivered, 3 skipped (age 1, size 2); \
+             stopped because the source's quota is used up"
+        );
+        assert_eq!(report.done(), 5);
+    }
+}

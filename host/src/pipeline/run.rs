@@ -1,0 +1,439 @@
+//! One run, in the order in which nothing is lost.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::stream::{self, StreamExt};
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::answers::LiveAnswers;
+use super::decide::{Decision, decide};
+use super::report::{End, Report};
+use crate::delivery::{self, Batch, Deliverer, Object};
+use crate::opencti::{self, Generation, Saved, StateKeeper, Work};
+use crate::runtime::{CallError, Emission, Item, Pool, Remark, Severity};
+use crate::state::State;
+use crate::virustotal::{self, FeedRequest, ItemId};
+
+/// Items that are decided on at a time.
+const CONCURRENCY: usize = 4;
+
+/// Items in a batch, whatever became of them. A worker takes a batch whole, so that larger ones would keep
+/// the others idle; smaller ones cost requests.
+const ENTRIES: usize = 200;
+
+/// All that runs have in common.
+pub struct Pipeline {
+    /// The guest.
+    pub pool: Pool,
+    /// Where notifications come from.
+    pub source: virustotal::Client,
+    /// Where knowledge goes.
+    pub platform: opencti::Client,
+    /// The ways there.
+    pub deliverer: Deliverer,
+    /// Keeps the state.
+    pub keeper: StateKeeper,
+    /// `CONNECTOR_ID`.
+    pub connector_id: String,
+    /// Name of the connector, for the names of works.
+    pub connector_name: String,
+    /// New notifications a run, at most.
+    pub limit: Option<u64>,
+}
+
+/// Why a run cannot go on.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum Stop {
+    #[error("{0}")]
+    Quota(String),
+    #[error("the state was reset on the platform")]
+    Reset,
+    #[error("asked to stop")]
+    Shutdown,
+    #[error("VirusTotal: {0}")]
+    Source(String),
+    #[error("OpenCTI: {0}")]
+    Platform(String),
+    #[error("delivery: {0}")]
+    Delivery(String),
+    #[error("{0}")]
+    Guest(String),
+}
+
+impl From<virustotal::Error> for Stop {
+    fn from(error: virustotal::Error) -> Self {
+        match error {
+            virustotal::Error::QuotaExceeded { .. } => Self::Quota(error.to_string()),
+            error => Self::Source(error.to_string()),
+        }
+    }
+}
+
+impl From<opencti::Error> for Stop {
+    fn from(error: opencti::Error) -> Self {
+        Self::Platform(error.to_string())
+    }
+}
+
+impl From<delivery::Error> for Stop {
+    fn from(error: delivery::Error) -> Self {
+        Self::Delivery(error.to_string())
+    }
+}
+
+impl From<CallError> for Stop {
+    fn from(error: CallError) -> Self {
+        Self::Guest(error.to_string())
+    }
+}
+
+impl From<Stop> for End {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Quota(_) => Self::Quota,
+            Stop::Reset => Self::Reset,
+            Stop::Shutdown => Self::Shutdown,
+            stop => Self::Error(stop.to_string()),
+        }
+    }
+}
+
+impl Pipeline {
+    /// Reads, decides and delivers until the source has nothing more, or the run must end.
+    ///
+    /// `progress` hears of the counts as they grow. A report comes back in every case: a run that ends
+    /// with an error has done what it reports.
+    pub async fn run(
+        &self,
+        generation: Generation,
+        state: State,
+        stop: &CancellationToken,
+        progress: &(dyn Fn(&Report) + Sync),
+    ) -> Report {
+        let started = Instant::now();
+        let now = Timestamp::now();
+        self.source.begin_run();
+        let platform_requests = self.platform.requests();
+        let name = format!(
+            "{} run @ {}",
+            self.connector_name,
+            now.strftime("%Y-%m-%d %H:%M:%S")
+        );
+        let mut run = Run {
+            pipeline: self,
+            now: u64::try_from(now.as_second()).unwrap_or_default(),
+            generation,
+            begun_at: state.checkpoint_date(),
+            state,
+            answers: Arc::new(LiveAnswers::new(self.source.clone(), self.platform.clone())),
+            work: Work::new(self.platform.clone(), self.connector_id.clone(), name),
+            batch: Batch::default(),
+            entries: Vec::new(),
+            copied: HashSet::new(),
+            report: Report::default(),
+            counted_against_limit: 0,
+            progress,
+        };
+        run.report.end = run.drive(stop).await;
+        let mut report = run.close().await;
+        report.source_requests = self.source.requests().in_all();
+        report.platform_requests = self.platform.requests() - platform_requests;
+        report.duration = started.elapsed();
+        report
+    }
+}
+
+/// One run under way.
+pub(super) struct Run<'a> {
+    pub(super) pipeline: &'a Pipeline,
+    /// The clock of the run: one time for all items.
+    now: u64,
+    generation: Generation,
+    /// Checkpoint at the run's begin.
+    begun_at: u64,
+    state: State,
+    answers: Arc<LiveAnswers>,
+    pub(super) work: Work,
+    batch: Batch,
+    /// What became of the items behind the checkpoint, in feed order.
+    entries: Vec<Entry>,
+    /// SHA-256 of the files copied in this run.
+    pub(super) copied: HashSet<String>,
+    pub(super) report: Report,
+    counted_against_limit: u64,
+    progress: &'a (dyn Fn(&Report) + Sync),
+}
+
+struct Entry {
+    id: String,
+    observed: u64,
+    fate: Fate,
+}
+
+enum Fate {
+    Skipped,
+    Failed(String),
+    Delivered { acknowledge: Option<ItemId> },
+}
+
+impl Run<'_> {
+    async fn drive(&mut self, stop: &CancellationToken) -> End {
+        let end = match self.read(stop).await {
+            Ok(end) => end,
+            // What was read is sound; what cannot be delivered now cannot be delivered again at once.
+            Err(stop @ (Stop::Delivery(_) | Stop::Reset)) => return stop.into(),
+            Err(stop) => stop.into(),
+        };
+        match self.flush().await {
+            Ok(()) => end,
+            Err(stop) => stop.into(),
+        }
+    }
+
+    async fn read(&mut self, stop: &CancellationToken) -> Result<End, Stop> {
+        let since = self.state.since();
+        let feed = self.pipeline.pool.with(|mapper| mapper.feed(since, self.now))?;
+        let request = FeedRequest::parse(&feed.path, feed.query, &feed.item_id, &feed.item_date)
+            .map_err(|refused| Stop::Guest(format!("the guest's feed is refused: {refused}")))?;
+        let mut feed = self.pipeline.source.feed(request);
+        loop {
+            let page = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err(Stop::Shutdown),
+                page = feed.next_page() => page?,
+            };
+            let Some(page) = page else {
+                return Ok(End::Drained);
+            };
+            let (items, limited) = self.select(page);
+            self.process(items, stop).await?;
+            if limited {
+                return Ok(End::Limit);
+            }
+        }
+    }
+
+    /// The items of a page that are to be decided on; whether the limit of the run cuts the page off.
+    fn select(&mut self, page: virustotal::Page) -> (Vec<virustotal::Item>, bool) {
+        let mut items = Vec::new();
+        for item in page.items {
+            let item = match item {
+                Ok(item) => item,
+                Err(unidentified) => {
+                    self.note_unidentified(&unidentified);
+                    continue;
+                }
+            };
+            if self.state.is_done(item.id.as_str()) {
+                continue;
+            }
+            // What lies before the checkpoint is late, or was forgotten by the state: it must not use up
+            // the limit, or a run might never get beyond it.
+            if item.observed >= self.begun_at {
+                if self.pipeline.limit.is_some_and(|limit| self.counted_against_limit >= limit) {
+                    return (items, true);
+                }
+                self.counted_against_limit += 1;
+            }
+            self.report.read += 1;
+            items.push(item);
+        }
+        (items, false)
+    }
+
+    /// An element without an id is told by its bytes.
+    fn note_unidentified(&mut self, unidentified: &virustotal::Unidentified) {
+        let id = unidentified.document.as_str();
+        if self.state.is_done(id) {
+            return;
+        }
+        self.report.read += 1;
+        let reason = unidentified.to_string();
+        tracing::warn!(object = unidentified.object, reason, "cannot use an element of the feed");
+        self.note(id.to_owned(), self.state.checkpoint_date(), Fate::Failed(reason));
+    }
+
+    async fn process(
+        &mut self,
+        items: Vec<virustotal::Item>,
+        stop: &CancellationToken,
+    ) -> Result<(), Stop> {
+        let now = self.now;
+        let pool = &self.pipeline.pool;
+        let answers = Arc::clone(&self.answers);
+        let mut decided = stream::iter(items)
+            .map(|item| {
+                let answers = &answers;
+                async move {
+                    let contract_item = Arc::new(Item {
+                        id: item.id.as_str().to_owned(),
+                        observed: item.observed,
+                        document: item.document.as_str().to_owned(),
+                    });
+                    (item.id, item.observed, decide(pool, contract_item, now, &**answers).await)
+                }
+            })
+            .buffered(CONCURRENCY);
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err(Stop::Shutdown),
+                next = decided.next() => next,
+            };
+            let Some((id, observed, decision)) = next else {
+                return Ok(());
+            };
+            let (decision, remarks) = decision?;
+            log_remarks(&id, &remarks);
+            self.take(id, observed, decision).await?;
+            (self.progress)(&self.report);
+        }
+    }
+
+    async fn take(&mut self, id: ItemId, observed: u64, decision: Decision) -> Result<(), Stop> {
+        let fate = match decision {
+            Decision::Skip { filter, reason } => {
+                tracing::debug!(notification = id.as_str(), filter, reason, "skipped");
+                self.report.count_skip(&filter);
+                Fate::Skipped
+            }
+            Decision::Fail(reason) => {
+                tracing::error!(notification = id.as_str(), reason, "cannot map the notification");
+                Fate::Failed(reason)
+            }
+            Decision::Emit(emission) => {
+                let acknowledge = emission.acknowledge.then(|| id.clone());
+                self.collect(emission).await?;
+                Fate::Delivered { acknowledge }
+            }
+        };
+        self.note(id.as_str().to_owned(), observed, fate);
+        if self.entries.len() >= ENTRIES {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Files first: a bundle may say what holds only once the file is there.
+    async fn collect(&mut self, emission: Emission) -> Result<(), Stop> {
+        let mut objects: Vec<_> = emission.objects.into_iter().map(Object::from).collect();
+        for artifact in emission.artifacts {
+            if self.copy(&artifact, &objects).await? {
+                objects.extend(artifact.objects.into_iter().map(Object::from));
+            }
+        }
+        if !self.batch.fits(&objects) {
+            self.flush().await?;
+        }
+        self.batch.extend(objects);
+        Ok(())
+    }
+
+    fn note(&mut self, id: String, observed: u64, fate: Fate) {
+        self.entries.push(Entry { id, observed, fate });
+    }
+
+    /// Delivers the batch; moves the checkpoint and pushes it; removes what is acknowledged.
+    async fn flush(&mut self) -> Result<(), Stop> {
+        if self.entries.is_empty() {
+            return Ok(());
+        }
+        let pipeline = self.pipeline;
+        if !self.batch.is_empty() {
+            pipeline.deliverer.deliver(&self.batch, Some(&self.work)).await?;
+            self.report.bundles += 1;
+            for object in self.batch.objects() {
+                self.report.count_object(&object.id);
+            }
+            self.batch.clear();
+        }
+        let entries = std::mem::take(&mut self.entries);
+        self.report_failures(&entries).await;
+        for entry in &entries {
+            self.mark(entry);
+        }
+        match pipeline.keeper.save(self.generation, self.state.to_json()).await? {
+            Saved::Stored => {}
+            Saved::Reset => return Err(Stop::Reset),
+        }
+        (self.progress)(&self.report);
+        self.acknowledge(entries).await;
+        Ok(())
+    }
+
+    fn mark(&mut self, entry: &Entry) {
+        match &entry.fate {
+            Fate::Failed(reason) => {
+                self.report.failed += 1;
+                let dropped = self.state.mark_failed(&entry.id, entry.observed, reason);
+                if let Some(dropped) = dropped {
+                    tracing::warn!(
+                        notification = dropped.id,
+                        reason = dropped.reason,
+                        "the list of failed notifications is full: the oldest is forgotten"
+                    );
+                }
+            }
+            Fate::Skipped => self.state.mark_done(&entry.id, entry.observed),
+            Fate::Delivered { .. } => {
+                self.report.delivered += 1;
+                self.state.mark_done(&entry.id, entry.observed);
+            }
+        }
+    }
+
+    /// Shows failures on the work. That it cannot be shown is no reason to stop.
+    async fn report_failures(&self, entries: &[Entry]) {
+        if !self.pipeline.deliverer.has_queue() {
+            return;
+        }
+        for entry in entries {
+            if let Fate::Failed(reason) = &entry.fate
+                && let Err(error) = self.work.report_error(reason, &entry.id).await
+            {
+                tracing::warn!(%error, "cannot report a failed notification on the work");
+            }
+        }
+    }
+
+    /// Removes delivered notifications at the source. What cannot be removed is delivered all the same.
+    async fn acknowledge(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            let Fate::Delivered { acknowledge: Some(id) } = entry.fate else {
+                continue;
+            };
+            match self.pipeline.source.remove(&id).await {
+                Ok(()) => self.report.removed += 1,
+                Err(error) => {
+                    tracing::warn!(notification = id.as_str(), %error, "cannot remove a delivered notification");
+                    if let virustotal::Error::QuotaExceeded { .. } = error {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn close(self) -> Report {
+        let in_error = matches!(self.report.end, End::Error(_));
+        if let Err(error) = self.work.close(&self.report.summary(), in_error).await {
+            tracing::warn!(%error, "cannot close the work on the platform");
+        }
+        self.report
+    }
+}
+
+fn log_remarks(id: &ItemId, remarks: &[Remark]) {
+    let notification = id.as_str();
+    for Remark { severity, message } in remarks {
+        match severity {
+            Severity::Debug => tracing::debug!(notification, "{message}"),
+            Severity::Info => tracing::info!(notification, "{message}"),
+            Severity::Warn => tracing::warn!(notification, "{message}"),
+            Severity::Error => tracing::error!(notification, "{message}"),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The contract's types and calls, generated from `wit/connector.wit`.
+
+#[expect(
+    missing_docs,
+    reason = "generated; the documentation stands in wit/connector.wit"
+)]
+mod generated {
+    wasmtime::component::bindgen!({
+        world: "connector",
+        path: "../wit",
+    });
+}
+
+pub use generated::exports::cti::connector::mapping::{
+    Answer, Emission, Failure, Feed, Item, Outcome, Problem, Question, Remark, Setting, Severity,
+    Skip, StixObject, Verdict,
+};
+pub use generated::{Connector, ConnectorPre};

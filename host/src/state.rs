@@ -1,0 +1,267 @@
+//! What is done: the one JSON object that the platform keeps for the connector.
+//!
+//! The checkpoint moves by the dates that the source gave, never by the clock, and only over what has been
+//! delivered. It is read again from a little before its date, since the source may report late; the
+//! fingerprints of what was done there keep it from being done twice.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+/// How far before the checkpoint a run reads again: what the source reported late, with an older date.
+pub const OVERLAP_SECONDS: u64 = 600;
+
+/// How far back a run without state begins, as in the Python connector.
+pub const FIRST_RUN_SECONDS: u64 = 3 * 86_400;
+
+/// Fingerprints that are kept: about 5 kB of state. What is older and still read again is delivered again,
+/// which is harmless, since ids are deterministic.
+const FINGERPRINTS: usize = 512;
+
+/// Failed items that are kept.
+const FAILED: usize = 50;
+
+/// Characters of a failure's reason that are kept.
+const REASON: usize = 200;
+
+/// The state of the connector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Version of this shape.
+    version: u32,
+    /// The Python connector's key, kept true so that one can go back to it: where its next run begins.
+    latest_run_timestamp: u64,
+    /// What has been delivered.
+    checkpoint: Checkpoint,
+    /// Items that could not be mapped, newest last.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    failed: VecDeque<FailedItem>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Checkpoint {
+    /// Latest date of what has been delivered.
+    date: u64,
+    /// Fingerprints of the items done last, newest last.
+    #[serde(default)]
+    done: VecDeque<Fingerprint>,
+}
+
+/// 48 bits of an id's hash: among the fingerprints kept, the chance of taking a new item for a done one
+/// is about one in 5 * 10^11.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Fingerprint(String);
+
+impl Fingerprint {
+    fn of(id: &str) -> Self {
+        use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+        use sha2::{Digest, Sha256};
+        Self(BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(id.as_bytes())[..6]))
+    }
+}
+
+/// An item that could not be mapped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedItem {
+    /// Id of the notification.
+    pub id: String,
+    /// When the source reported it.
+    pub date: u64,
+    /// Why it failed, shortened.
+    pub reason: String,
+    /// How often it was tried.
+    pub tries: u32,
+}
+
+/// Why a stored state is not used.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the stored state cannot be read ({reason})")]
+pub struct Unreadable {
+    reason: String,
+}
+
+impl State {
+    /// The state of a connector that has never run: everything since `first` is still to do.
+    #[must_use]
+    pub fn starting_at(first: u64) -> Self {
+        Self {
+            version: 1,
+            latest_run_timestamp: first,
+            checkpoint: Checkpoint {
+                date: first,
+                done: VecDeque::new(),
+            },
+            failed: VecDeque::new(),
+        }
+    }
+
+    /// Reads what the platform stored: this shape, or the Python connector's
+    /// `{"latest_run_timestamp": 1700000000}`. `None` when nothing is stored (`""`, `null`, `{}`).
+    ///
+    /// # Errors
+    /// When something is stored that is neither.
+    pub fn parse(stored: &str) -> Result<Option<Self>, Unreadable> {
+        #[derive(Deserialize)]
+        struct Python {
+            latest_run_timestamp: Option<u64>,
+        }
+        if stored.trim().is_empty() {
+            return Ok(None);
+        }
+        let unreadable = |error: serde_json::Error| Unreadable {
+            reason: error.to_string(),
+        };
+        let value: serde_json::Value = serde_json::from_str(stored).map_err(unreadable)?;
+        if value.is_null() {
+            return Ok(None);
+        }
+        if !value.is_object() {
+            return Err(Unreadable {
+                reason: format!("it is {value}, not a JSON object"),
+            });
+        }
+        if value.get("version").is_some() {
+            let state: Self = serde_json::from_value(value).map_err(unreadable)?;
+            if state.version != 1 {
+                return Err(Unreadable {
+                    reason: format!("its version is {}, not 1", state.version),
+                });
+            }
+            return Ok(Some(state));
+        }
+        let python: Python = serde_json::from_value(value).map_err(unreadable)?;
+        Ok(python.latest_run_timestamp.map(Self::starting_at))
+    }
+
+    /// The text that the platform keeps.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "cannot panic")]
+    pub fn to_json(&self) -> String {
+        #[expect(clippy::expect_used, reason = "texts and numbers always serialise")]
+        serde_json::to_string(self).expect("a state is JSON")
+    }
+
+    /// From when a run reads.
+    #[must_use]
+    pub fn since(&self) -> u64 {
+        self.checkpoint.date.saturating_sub(OVERLAP_SECONDS)
+    }
+
+    /// Date of the latest item that is done.
+    #[must_use]
+    pub fn checkpoint_date(&self) -> u64 {
+        self.checkpoint.date
+    }
+
+    /// Whether an item is done.
+    #[must_use]
+    pub fn is_done(&self, id: &str) -> bool {
+        self.checkpoint.done.contains(&Fingerprint::of(id))
+    }
+
+    /// Moves the checkpoint over an item that is done: delivered, skipped, or written down as failed.
+    pub fn mark_done(&mut self, id: &str, observed: u64) {
+        let checkpoint = &mut self.checkpoint;
+        checkpoint.date = checkpoint.date.max(observed);
+        self.latest_run_timestamp = checkpoint.date;
+        checkpoint.done.push_back(Fingerprint::of(id));
+        if checkpoint.done.len() > FINGERPRINTS {
+            checkpoint.done.pop_front();
+        }
+    }
+
+    /// Writes an item down that could not be mapped. Answers the item that fell off a full list.
+    pub fn mark_failed(&mut self, id: &str, observed: u64, reason: &str) -> Option<FailedItem> {
+        let tries = self
+            .failed
+            .iter()
+            .position(|failed| failed.id == id)
+            .and_then(|position| self.failed.remove(position))
+            .map_or(0, |earlier| earlier.tries);
+        self.failed.push_back(FailedItem {
+            id: id.to_owned(),
+            date: observed,
+            reason: reason.chars().take(REASON).collect(),
+            tries: tries + 1,
+        });
+        self.mark_done(id, observed);
+        if self.failed.len() > FAILED {
+            self.failed.pop_front()
+        } else {
+            None
+        }
+    }
+
+    /// Items that could not be mapped, newest last.
+    pub fn failed(&self) -> impl Iterator<Item = &FailedItem> {
+        self.failed.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_python_connectors_state_is_where_we_begin() {
+        let state = State::parse(r#"{"latest_run_timestamp": 1767261600}"#)
+            .unwrap()
+            .unwrap();
+        assert_eq!(state, State::starting_at(1_767_261_600));
+        assert_eq!(state.since(), 1_767_261_600 - OVERLAP_SECONDS);
+    }
+
+    #[test]
+    fn nothing_stored_is_no_state_and_nonsense_is_an_error() {
+        for stored in ["", "null", "{}", " "] {
+            assert_eq!(State::parse(stored), Ok(None), "{stored:?}");
+        }
+        for stored in [
+            "nonsense",
+            "[1]",
+            r#"{"latest_run_timestamp":"x"}"#,
+            r#"{"version":2}"#,
+        ] {
+            assert!(State::parse(stored).is_err(), "{stored:?}");
+        }
+    }
+
+    #[test]
+    fn the_checkpoint_follows_the_sources_dates_and_never_goes_back() {
+        let mut state = State::starting_at(1_000);
+        state.mark_done("a", 2_000);
+        state.mark_done("late", 1_500);
+        assert_eq!(state.checkpoint_date(), 2_000);
+        assert!(state.is_done("a") && state.is_done("late") && !state.is_done("b"));
+        assert!(state.to_json().contains(r#""latest_run_timestamp":2000"#));
+        assert_eq!(State::parse(&state.to_json()), Ok(Some(state)));
+    }
+
+    #[test]
+    fn the_state_stays_small() {
+        let mut state = State::starting_at(0);
+        for item in 0..10_000 {
+            state.mark_failed(&format!("item {item}"), 2_000, &"long ".repeat(1_000));
+        }
+        assert!(state.is_done("item 9999") && !state.is_done("item 0"));
+        assert!(state.to_json().len() < 24_000, "{}", state.to_json().len());
+    }
+
+    #[test]
+    fn a_full_list_of_failures_drops_the_oldest_and_says_so() {
+        let mut state = State::starting_at(0);
+        let dropped: Vec<_> = (0..=FAILED)
+            .filter_map(|item| state.mark_failed(&item.to_string(), 1, "bad"))
+            .collect();
+        assert_eq!(
+            dropped
+                .iter()
+                .map(|item| item.id.as_str())
+                .collect::<Vec<_>>(),
+            ["0"]
+        );
+        state.mark_failed("1", 1, "bad again");
+        let last = state.failed().last().unwrap();
+        assert_eq!((last.id.as_str(), last.tries), ("1", 2));
+    }
+}

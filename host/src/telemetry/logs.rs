@@ -1,0 +1,164 @@
+//! Log lines on standard error: JSON objects as pycti writes them, or text.
+
+use std::fmt::{self, Write as _};
+use std::io::IsTerminal;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// How much is logged; the names of `CONNECTOR_LOG_LEVEL`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Every notification.
+    Debug,
+    /// Every run.
+    Info,
+    /// What is odd.
+    Warn,
+    /// What is wrong.
+    Error,
+}
+
+/// A text that is no level.
+#[derive(Debug, thiserror::Error)]
+#[error("CONNECTOR_LOG_LEVEL: found {0:?}; allowed: debug, info, warn, error")]
+pub struct UnknownLevel(String);
+
+impl FromStr for Level {
+    type Err = UnknownLevel;
+
+    fn from_str(text: &str) -> Result<Self, UnknownLevel> {
+        match text.trim().to_lowercase().as_str() {
+            "debug" => Ok(Self::Debug),
+            "info" => Ok(Self::Info),
+            "warn" | "warning" => Ok(Self::Warn),
+            // pycti knows a fifth; there is nothing here that is more than an error.
+            "error" | "critical" => Ok(Self::Error),
+            _ => Err(UnknownLevel(text.to_owned())),
+        }
+    }
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Format {
+    /// A JSON object a line, with the connector's name in it.
+    Json {
+        /// `name` of each line.
+        name: String,
+    },
+    /// For people.
+    Text,
+}
+
+/// Sends the log of this process to standard error. Only the first call in a process counts.
+pub fn init(level: Level, format: Format) {
+    let level = match level {
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Info => LevelFilter::INFO,
+        Level::Warn => LevelFilter::WARN,
+        Level::Error => LevelFilter::ERROR,
+    };
+    // Other crates' inner life is of no use to who runs a connector.
+    let targets = Targets::new()
+        .with_target("connector_host", level)
+        .with_default(level.min(LevelFilter::WARN));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(targets);
+    let result = match format {
+        Format::Json { name } => registry.with(lines.event_format(JsonLines { name })).try_init(),
+        Format::Text => registry
+            .with(lines.with_ansi(std::io::stderr().is_terminal()).with_target(false))
+            .try_init(),
+    };
+    // Only an earlier call can have failed it, and that one's lines go on.
+    drop(result);
+}
+
+/// `{"timestamp", "level", "name", "message", "attributes"}`, as pycti writes them.
+struct JsonLines {
+    name: String,
+}
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let level = match *event.metadata().level() {
+            tracing::Level::ERROR => "ERROR",
+            tracing::Level::WARN => "WARNING",
+            tracing::Level::INFO => "INFO",
+            tracing::Level::DEBUG | tracing::Level::TRACE => "DEBUG",
+        };
+        let mut line = Map::new();
+        line.insert("timestamp".into(), format!("{:.6}", Timestamp::now()).into());
+        line.insert("level".into(), level.into());
+        line.insert("name".into(), self.name.as_str().into());
+        line.insert("message".into(), fields.message.into());
+        if !fields.attributes.is_empty() {
+            line.insert("attributes".into(), Value::Object(fields.attributes));
+        }
+        writeln!(writer, "{}", Value::Object(line))
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    message: String,
+    attributes: Map<String, Value>,
+}
+
+impl Fields {
+    fn record(&mut self, field: &Field, value: Value) {
+        self.attributes.insert(field.name().to_owned(), value);
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            // Writing to a string cannot fail.
+            let _ = write!(self.message, "{value:?}");
+        } else {
+            self.record(field, format!("{value:?}").into());
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.record(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.record(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.record(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.record(field, value.into());
+    }
+}

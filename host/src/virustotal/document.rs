@@ -1,0 +1,57 @@
+//! JSON text as it came, without a copy.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+/// One JSON value, byte for byte as VirusTotal sent it.
+///
+/// A document is a window into the answer that it came with, and keeps the whole answer in memory.
+#[derive(Clone)]
+pub struct Document {
+    answer: Arc<String>,
+    window: Range<usize>,
+}
+
+impl Document {
+    /// A window into `answer`, from which `value` must be borrowed.
+    pub(super) fn within(answer: &Arc<String>, value: &RawValue) -> Self {
+        let text = value.get();
+        let start = text.as_ptr().addr() - answer.as_ptr().addr();
+        Self {
+            answer: Arc::clone(answer),
+            window: start..start + text.len(),
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.answer[self.window.clone()]
+    }
+
+    /// Length of the text in bytes.
+    pub fn len(&self) -> usize {
+        self.window.len()
+    }
+
+    /// Whether there is no text, which JSON does not know.
+    pub fn is_empty(&self) -> bool {
+        self.window.is_empty()
+    }
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Document").field(&self.as_str()).finish()
+    }
+}
+
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Document {}

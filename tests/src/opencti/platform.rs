@@ -1,0 +1,152 @@
+//! All that the simulated platform holds.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::connector::Connector;
+use super::graphql::Request;
+use super::ids::internal_id;
+use super::import::{Delivery, Message, Refusal};
+use super::store::Store;
+use super::version::Version;
+use super::work::Work;
+use crate::fault::Faults;
+
+/// The account whose token is accepted.
+pub(crate) struct User {
+    pub(crate) id: String,
+    pub(crate) capabilities: Vec<String>,
+}
+
+/// Where connectors are told to publish.
+pub(crate) struct Queues {
+    /// The fields of `RabbitMQConnection`.
+    pub(crate) connection: Value,
+    /// Before every name of an exchange, queue or routing key; ends in `_`. Makes simulators that
+    /// share one RabbitMQ strangers to each other.
+    pub(crate) prefix: String,
+}
+
+/// The simulated platform.
+pub struct Platform {
+    pub(crate) version: Version,
+    pub(crate) user: User,
+    pub(crate) queues: Queues,
+    /// Registered connectors by id.
+    pub connectors: BTreeMap<String, Connector>,
+    /// Works in the order of their creation; a deleted work is gone.
+    pub works: Vec<Work>,
+    /// Everything imported.
+    pub store: Store,
+    /// Draft workspaces: id and name.
+    pub drafts: BTreeMap<String, String>,
+    /// What reached the worker, in that order.
+    pub deliveries: Vec<Delivery>,
+    /// Requests to `/graphql` in the order of arrival.
+    pub requests: Vec<Request>,
+    /// Violations of STIX 2.1 in what was imported.
+    pub validity_problems: BTreeSet<String>,
+    /// Uploads that broke off, of which nothing was kept.
+    pub broken_uploads: usize,
+    /// Planned faults.
+    pub faults: Faults,
+    /// The worker takes nothing while this is set.
+    pub(crate) paused: bool,
+    /// What was pushed by API and waits for the worker.
+    pub(crate) waiting: VecDeque<Message>,
+    /// Queues were purged so often: a message taken before a purge is not imported after it.
+    pub(crate) purges: u64,
+    pub(crate) refusals: Vec<Refusal>,
+    last_instant: i64,
+}
+
+impl Platform {
+    pub(crate) fn new(version: Version, capabilities: Vec<String>, queues: Queues) -> Self {
+        Self {
+            version,
+            user: User {
+                id: internal_id("user"),
+                capabilities,
+            },
+            queues,
+            connectors: BTreeMap::new(),
+            works: Vec::new(),
+            store: Store::default(),
+            drafts: BTreeMap::new(),
+            deliveries: Vec::new(),
+            requests: Vec::new(),
+            validity_problems: BTreeSet::new(),
+            broken_uploads: 0,
+            faults: Faults::default(),
+            paused: false,
+            waiting: VecDeque::new(),
+            purges: 0,
+            refusals: Vec::new(),
+            last_instant: 0,
+        }
+    }
+
+    /// The time, in the platform's form. No two calls give the same, so it can tell events apart.
+    pub(crate) fn instant(&mut self) -> String {
+        let now = Timestamp::now().as_millisecond().max(self.last_instant + 1);
+        self.last_instant = now;
+        Timestamp::from_millisecond(now)
+            .map(|it| format!("{it:.3}"))
+            .unwrap_or_default()
+    }
+
+    /// The worker refuses matching objects with the message returned.
+    pub fn refuse(&mut self, refusal: impl Fn(&Value) -> Option<String> + Send + Sync + 'static) {
+        self.refusals.push(Box::new(refusal));
+    }
+
+    /// The work with this id, unless it was deleted.
+    #[must_use]
+    pub fn work(&self, id: &str) -> Option<&Work> {
+        self.works.iter().find(|work| work.id == id)
+    }
+
+    pub(crate) fn work_mut(&mut self, id: &str) -> Option<&mut Work> {
+        self.works.iter_mut().find(|work| work.id == id)
+    }
+
+    /// All errors on all works, as `message`.
+    #[must_use]
+    pub fn work_errors(&self) -> Vec<String> {
+        self.works
+            .iter()
+            .flat_map(|work| &work.errors)
+            .map(|it| it.message.clone())
+            .collect()
+    }
+
+    /// How many requests named this root field.
+    #[must_use]
+    pub fn count(&self, field: &str) -> usize {
+        self.requests
+            .iter()
+            .filter(|it| it.fields.iter().any(|name| name == field))
+            .count()
+    }
+
+    pub(crate) fn me(&self) -> Value {
+        let capabilities: Vec<Value> = self
+            .user
+            .capabilities
+            .iter()
+            .map(|name| json!({"id": internal_id(name), "name": name}))
+            .collect();
+        json!({
+            "id": self.user.id, "name": "Connector", "user_email": "connector@simulator.example",
+            "capabilities": capabilities,
+        })
+    }
+
+    pub(crate) fn add_draft(&mut self, name: &str) -> Value {
+        let id = internal_id(&format!("draft {} {name}", self.drafts.len()));
+        self.drafts.insert(id.clone(), name.to_owned());
+        json!({"id": id, "name": name})
+    }
+}

@@ -1,0 +1,330 @@
+//! The listening platform, and the handle that tests hold.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::access::CONNECTOR_ROLE;
+use super::broker::{Broker, connection_details};
+use super::connector::QueueDetails;
+use super::graphql::Request;
+use super::http::{Shared, router};
+use super::import::Delivery;
+use super::platform::{Platform, Queues};
+use super::schema;
+use super::store::Stored;
+use super::version::Version;
+use super::work::Work;
+use crate::fault::{Call, Fault};
+use crate::serve::{Listening, bind};
+use crate::watched::Watched;
+
+/// How the platform is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The release to be.
+    pub version: Version,
+    /// `amqp://user:password@host:port/vhost` of a RabbitMQ. Without one, only the API delivers.
+    pub amqp_url: Option<String>,
+    /// The bearer token that is accepted.
+    pub token: String,
+    /// Capabilities of the token's user; those of the role "Connector" by default.
+    pub capabilities: Vec<String>,
+    /// How much later than possible every answer comes.
+    pub latency: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            version: Version::default(),
+            amqp_url: None,
+            token: "simulated-token".to_owned(),
+            capabilities: CONNECTOR_ROLE.iter().map(|it| (*it).to_owned()).collect(),
+            latency: Duration::ZERO,
+        }
+    }
+}
+
+impl Options {
+    /// The default options with another release.
+    ///
+    /// # Errors
+    /// When the text is not a version.
+    pub fn version(text: &str) -> Result<Self> {
+        Ok(Self {
+            version: text.parse()?,
+            ..Self::default()
+        })
+    }
+
+    /// The default options without some of the capabilities.
+    #[must_use]
+    pub fn without(mut self, capabilities: &[&str]) -> Self {
+        self.capabilities
+            .retain(|it| !capabilities.contains(&it.as_str()));
+        self
+    }
+}
+
+/// Counts the simulators of this process, so that their queues have different names.
+static STARTED: AtomicU32 = AtomicU32::new(0);
+
+/// A running platform. It stops when this is dropped, and its queues are gone then.
+pub struct Server {
+    shared: Arc<Shared>,
+    listening: Listening,
+}
+
+impl Server {
+    /// Starts on a free port of the loopback interface.
+    ///
+    /// # Errors
+    /// When no port can be bound or RabbitMQ cannot be reached.
+    pub async fn start(options: Options) -> Result<Self> {
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let prefix = format!("simulator-{}-{number}_", std::process::id());
+        let (connection, broker) = match &options.amqp_url {
+            Some(url) => (
+                connection_details(url)?,
+                Some(Broker::connect(url, &prefix).await?),
+            ),
+            // A name that never resolves: whoever uses it learns that there is no RabbitMQ.
+            None => (
+                json!({
+                    "host": "rabbitmq.invalid", "vhost": "/", "use_ssl": false, "port": 5672,
+                    "user": "guest", "pass": "guest",
+                }),
+                None,
+            ),
+        };
+        let schema = schema::of(&options.version)?;
+        let queues = Queues { connection, prefix };
+        let platform = Platform::new(options.version, options.capabilities, queues);
+        let platform = Arc::new(Watched::new(platform));
+        let shared = Arc::new(Shared {
+            platform,
+            schema,
+            token: options.token,
+            broker,
+        });
+        let listening = bind()
+            .await?
+            .serve(router(Arc::clone(&shared)), options.latency);
+        Ok(Self { shared, listening })
+    }
+
+    /// `http://127.0.0.1:port`: what OPENCTI_URL is set to.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.listening.origin()
+    }
+
+    /// The token that is accepted.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.shared.token
+    }
+
+    /// Looks at the platform.
+    pub fn read<R>(&self, look: impl FnOnce(&Platform) -> R) -> R {
+        self.shared.platform.read(look)
+    }
+
+    /// Changes the platform.
+    pub fn edit<R>(&self, change: impl FnOnce(&mut Platform) -> R) -> R {
+        self.shared.platform.edit(change)
+    }
+
+    /// Waits until the condition holds.
+    ///
+    /// # Errors
+    /// Names `what` when it did not come true in [`crate::watched::PATIENCE`].
+    pub async fn until(&self, what: &str, condition: impl FnMut(&Platform) -> bool) -> Result<()> {
+        self.shared.platform.until(what, condition).await
+    }
+
+    /// Waits until there is a work and every work is complete.
+    ///
+    /// # Errors
+    /// When that does not happen in [`crate::watched::PATIENCE`].
+    pub async fn until_works_complete(&self) -> Result<()> {
+        self.until("every work is complete", |platform| {
+            !platform.works.is_empty() && platform.works.iter().all(Work::is_complete)
+        })
+        .await
+    }
+
+    /// The next matching request fails.
+    pub fn fault(&self, matcher: impl Fn(&Call<'_>) -> bool + Send + Sync + 'static, fault: Fault) {
+        self.edit(|platform| platform.faults.push(matcher, fault));
+    }
+
+    /// All imported objects, as they are after all imports, in the order of their first.
+    #[must_use]
+    pub fn objects(&self) -> Vec<Value> {
+        self.read(|platform| platform.store.iter().map(|it| it.object.clone()).collect())
+    }
+
+    /// The objects of one STIX type.
+    #[must_use]
+    pub fn objects_of(&self, kind: &str) -> Vec<Value> {
+        self.stored_of(kind)
+            .into_iter()
+            .map(|it| it.object)
+            .collect()
+    }
+
+    /// The objects of one STIX type, with what the platform knows of them.
+    #[must_use]
+    pub fn stored_of(&self, kind: &str) -> Vec<Stored> {
+        self.read(|platform| {
+            platform
+                .store
+                .iter()
+                .filter(|it| it.object["type"] == kind)
+                .cloned()
+                .collect()
+        })
+    }
+
+    /// What reached the worker, in that order.
+    #[must_use]
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.read(|platform| platform.deliveries.clone())
+    }
+
+    /// All works that were not deleted, in the order of their creation.
+    #[must_use]
+    pub fn works(&self) -> Vec<Work> {
+        self.read(|platform| platform.works.clone())
+    }
+
+    /// All errors on all works.
+    #[must_use]
+    pub fn work_errors(&self) -> Vec<String> {
+        self.read(Platform::work_errors)
+    }
+
+    /// Violations of STIX 2.1 in anything that was imported.
+    #[must_use]
+    pub fn validity_problems(&self) -> Vec<String> {
+        self.read(|platform| platform.validity_problems.iter().cloned().collect())
+    }
+
+    /// All requests in the order of arrival.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.read(|platform| platform.requests.clone())
+    }
+
+    /// The requests that named this root field.
+    #[must_use]
+    pub fn requests_of(&self, field: &str) -> Vec<Request> {
+        let mut requests = self.requests();
+        requests.retain(|it| it.fields.iter().any(|name| name == field));
+        requests
+    }
+
+    /// The state text that the platform holds of the first connector, if it ever got one.
+    #[must_use]
+    pub fn state(&self) -> Option<String> {
+        self.read(|platform| {
+            platform
+                .connectors
+                .values()
+                .next()
+                .and_then(|it| it.state.clone())
+        })
+    }
+
+    /// Registers a connector that has this state already, as one that ran before.
+    ///
+    /// # Errors
+    /// When the platform would refuse the registration.
+    pub fn seed_state(&self, connector_id: &str, state: &str) -> Result<()> {
+        self.edit(|platform| {
+            let input = json!({"id": connector_id, "name": "Seeded", "type": "EXTERNAL_IMPORT"});
+            platform
+                .register(&input)
+                .map_err(|it| anyhow::anyhow!("{it:?}"))?;
+            if let Some(connector) = platform.connectors.get_mut(connector_id) {
+                connector.state = Some(state.to_owned());
+            }
+            Ok(())
+        })
+    }
+
+    /// The button "reset" in the UI, for every connector.
+    ///
+    /// # Errors
+    /// When the queues cannot be purged.
+    pub async fn reset_state(&self) -> Result<()> {
+        let (ids, purge) = self.edit(|platform| {
+            let ids: Vec<String> = platform.connectors.keys().cloned().collect();
+            for id in &ids {
+                platform.reset(id).map_err(|it| anyhow::anyhow!("{it:?}"))?;
+            }
+            Ok::<_, anyhow::Error>((ids, platform.version.purges_on_reset()))
+        })?;
+        if let Some(broker) = self.shared.broker.as_ref().filter(|_| purge) {
+            for id in ids {
+                broker.purge(&id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What `connector_queue_details` says of every connector, for tests of buffering.
+    pub fn set_queue(&self, details: QueueDetails) {
+        self.edit(|platform| {
+            platform
+                .connectors
+                .values_mut()
+                .for_each(|it| it.queue = details)
+        });
+    }
+
+    /// The worker takes nothing more until it is resumed.
+    pub fn pause_worker(&self) {
+        self.edit(|platform| platform.paused = true);
+    }
+
+    /// The worker goes on.
+    pub fn resume_worker(&self) {
+        self.edit(|platform| {
+            platform.paused = false;
+            platform.work_off();
+        });
+    }
+
+    /// Deletes a work, as a user may in the UI.
+    pub fn delete_work(&self, id: &str) {
+        self.edit(|platform| platform.works.retain(|work| work.id != id));
+    }
+
+    /// Deletes a connector's queue in RabbitMQ; the next ping declares it again.
+    ///
+    /// # Errors
+    /// When RabbitMQ refuses. Without RabbitMQ nothing happens.
+    pub async fn delete_queue(&self, connector_id: &str) -> Result<()> {
+        match &self.shared.broker {
+            Some(broker) => broker.delete(connector_id).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Stops, and waits until RabbitMQ has let go of the queues.
+    ///
+    /// # Errors
+    /// When the connection to RabbitMQ does not close in good order.
+    pub async fn stop(self) -> Result<()> {
+        match &self.shared.broker {
+            Some(broker) => broker.close().await,
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Files that arrive by the GraphQL multipart request specification, and what becomes of them.
+
+use std::collections::BTreeMap;
+
+use axum::extract::Multipart;
+use axum::extract::multipart::Field;
+use serde_json::{Value, json};
+
+use super::error::PlatformError;
+use super::graphql::Body;
+use super::ids::standard_id;
+use super::platform::Platform;
+use super::query::node;
+use super::store::Origin;
+use crate::body::Hashes;
+
+/// A non-file field may be so long (graphql-upload's default).
+const MAX_FIELD: usize = 1_000_000;
+
+/// A received file: everything but its bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Upload {
+    name: String,
+    content_type: String,
+    size: u64,
+    sha256: String,
+    sha1: String,
+    md5: String,
+}
+
+/// Why a multipart request cannot be read.
+pub(crate) enum Unreadable {
+    /// It is not what the specification asks for.
+    Malformed(String),
+    /// It ended in the middle.
+    Broken,
+}
+
+/// Reads `operations`, `map` and the files, in this order. A file's place in the variables then holds
+/// the name of its part.
+pub(crate) async fn read(mut parts: Multipart) -> Result<Body, Unreadable> {
+    let operations = named(&mut parts, "operations").await?;
+    let mut body = Body::parse(operations.as_bytes())
+        .ok_or_else(|| malformed("operations is not a GraphQL request"))?;
+    let map = named(&mut parts, "map").await?;
+    let map: BTreeMap<String, Vec<String>> =
+        serde_json::from_str(&map).map_err(|_| malformed("map is not an object of lists"))?;
+    for (part, places) in &map {
+        for place in places {
+            let pointer = format!("/{}", place.replace('.', "/"));
+            let value = pointer
+                .strip_prefix("/variables")
+                .and_then(|pointer| body.variables.pointer_mut(pointer))
+                .filter(|value| value.is_null())
+                .ok_or_else(|| malformed(&format!("{place} is not null in operations")))?;
+            *value = json!(part);
+        }
+    }
+    while let Some(field) = parts.next_field().await.map_err(|_| Unreadable::Broken)? {
+        let name = field.name().unwrap_or_default().to_owned();
+        if !map.contains_key(&name) {
+            return Err(malformed(&format!("part {name} is not in map")));
+        }
+        body.uploads.insert(name, receive(field).await?);
+    }
+    match map.keys().find(|part| !body.uploads.contains_key(*part)) {
+        Some(part) => Err(malformed(&format!("file {part} is missing in the request"))),
+        None => Ok(body),
+    }
+}
+
+async fn named(parts: &mut Multipart, expected: &str) -> Result<String, Unreadable> {
+    let field = parts.next_field().await.map_err(|_| Unreadable::Broken)?;
+    let field = field
+        .filter(|field| field.name() == Some(expected))
+        .ok_or_else(|| {
+            malformed(&format!(
+                "Misordered multipart fields; {expected} is not where it belongs"
+            ))
+        })?;
+    let text = field.text().await.map_err(|_| Unreadable::Broken)?;
+    if text.len() > MAX_FIELD {
+        return Err(malformed(&format!("{expected} exceeds {MAX_FIELD} bytes")));
+    }
+    Ok(text)
+}
+
+/// Hashes the file as it comes; nothing of it is kept.
+async fn receive(mut field: Field<'_>) -> Result<Upload, Unreadable> {
+    let name = field
+        .file_name()
+        .ok_or_else(|| malformed("a file has no name"))?
+        .to_owned();
+    let content_type = field
+        .content_type()
+        .unwrap_or("application/octet-stream")
+        .to_owned();
+    let (mut hashes, mut size) = (Hashes::default(), 0);
+    while let Some(chunk) = field.chunk().await.map_err(|_| Unreadable::Broken)? {
+        size += chunk.len() as u64;
+        hashes.update(&chunk);
+    }
+    let (sha256, sha1, md5) = hashes.finish();
+    Ok(Upload {
+        name,
+        content_type,
+        size,
+        sha256,
+        sha1,
+        md5,
+    })
+}
+
+fn malformed(message: &str) -> Unreadable {
+    Unreadable::Malformed(message.to_owned())
+}
+
+impl Platform {
+    /// `artifactImport`. `strict`: a reference that is not there is an error; otherwise the platform
+    /// silently creates the artifact without it (protocol section 1, `opencti-retry-number`).
+    pub(crate) fn import_artifact(
+        &mut self,
+        upload: &Upload,
+        arguments: &Value,
+        strict: bool,
+    ) -> Result<Value, PlatformError> {
+        let author: Vec<&str> = arguments["createdBy"].as_str().into_iter().collect();
+        let author = self.resolve(&author, strict)?;
+        let markings: Vec<&str> = arguments["objectMarking"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let markings = self.resolve(&markings, strict)?;
+        let mut object = json!({
+            "type": "artifact",
+            "hashes": {"MD5": upload.md5, "SHA-1": upload.sha1, "SHA-256": upload.sha256},
+            "mime_type": upload.content_type,
+            "x_opencti_additional_names": [upload.name],
+        });
+        let id = standard_id(&object, str::to_owned).unwrap_or_default();
+        object["id"] = json!(id);
+        if let Some(author) = author.first() {
+            object["x_opencti_created_by_ref"] = json!(author);
+        }
+        if !markings.is_empty() {
+            object["object_marking_refs"] = json!(markings);
+        }
+        if let Some(labels) = arguments["objectLabel"]
+            .as_array()
+            .filter(|it| !it.is_empty())
+        {
+            object["labels"] = json!(labels);
+        }
+        if let Some(description) = arguments["x_opencti_description"].as_str() {
+            object["x_opencti_description"] = json!(description);
+        }
+        let origin = Origin {
+            applicant_id: self.user.id.clone(),
+            draft_id: None,
+            size: Some(upload.size),
+            now: self.instant(),
+        };
+        let id = self.store.upsert(&object, origin);
+        self.store.get(&id).map_or(Ok(Value::Null), node)
+    }
+
+    /// Those of the ids that are there; all of them must be if `strict`.
+    fn resolve(&self, ids: &[&str], strict: bool) -> Result<Vec<String>, PlatformError> {
+        let (known, missing): (Vec<&str>, Vec<&str>) =
+            ids.iter().partition(|id| self.store.knows(id));
+        if strict && !missing.is_empty() {
+            let message = format!("Element(s) not found: {}", missing.join(", "));
+            return Err(PlatformError::new("MISSING_REFERENCE_ERROR", message));
+        }
+        Ok(known.into_iter().map(str::to_owned).collect())
+    }
+}
