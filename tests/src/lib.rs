@@ -9,6 +9,7 @@
 pub mod body;
 pub mod fault;
 pub mod fixtures;
+pub mod host;
 pub mod opencti;
 pub mod stix;
 pub mod virustotal;

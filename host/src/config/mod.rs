@@ -5,8 +5,10 @@ mod duration;
 mod http;
 mod load;
 mod raw;
+mod reader;
 mod settings;
 mod table;
+mod unknown;
 
 pub use http::{Http, HttpError};
 pub use load::{GuestDefaults, Invalid, Problem, guest_path, guest_settings, load};

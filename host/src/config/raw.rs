@@ -38,6 +38,16 @@ pub enum FileError {
     },
 }
 
+/// Sections of `config.yml` whose settings have the section's name before theirs in the environment.
+pub(super) const SECTIONS: [&str; 3] = ["opencti", "connector", "mq"];
+
+/// A name that was found under one of the [`SECTIONS`].
+pub(super) struct Found {
+    /// The name without the section's, in upper case.
+    pub(super) key: String,
+    pub(super) in_environment: bool,
+}
+
 /// All settings as the user wrote them. A value of blanks only counts as not set.
 #[derive(Debug, Clone, Default)]
 pub struct Raw {
@@ -76,12 +86,18 @@ impl Raw {
         }
     }
 
-    /// The value of a setting, by its name in the environment; `config.yml` has it under the part before
-    /// the first underscore.
+    /// The value of a setting, by its name in the environment; `config.yml` has `OPENCTI_URL` as `url` in the
+    /// section `opencti`, and so on for `connector` and `mq`. Names that begin otherwise stand in the
+    /// environment only.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        let section = name.split('_').next().unwrap_or(name).to_lowercase();
-        self.get_from(name, &section, &name[section.len()..])
+        self.environment_value(name).or_else(|| {
+            let (section, key) = name.split_once('_')?;
+            let section = section.to_lowercase();
+            SECTIONS
+                .contains(&section.as_str())
+                .then(|| self.file_value(&section, key))?
+        })
     }
 
     /// The value of a setting under a guest's prefix.
@@ -95,7 +111,7 @@ impl Raw {
             })
     }
 
-    /// Names of all settings under a guest's prefix, without it.
+    /// Names of all settings under a guest's prefix, without it, each once.
     #[must_use]
     pub fn names_prefixed(&self, prefix: &str, sections: &[String]) -> Vec<String> {
         let prefix = format!("{prefix}_");
@@ -115,31 +131,33 @@ impl Raw {
         names
     }
 
-    /// Names in the environment that begin with one of these prefixes, and names from the file's sections
-    /// of those names.
-    #[must_use]
-    pub fn names_of(&self, sections: &[&str]) -> Vec<String> {
-        let environment = self.environment.keys().filter(|name| {
-            sections
-                .iter()
-                .any(|section| name.starts_with(&format!("{}_", section.to_uppercase())))
-        });
-        let file = self
-            .file
+    /// Names that belong to one of the [`SECTIONS`], each once.
+    pub(super) fn names_of(&self, section: &str) -> Vec<Found> {
+        let prefix = format!("{}_", section.to_uppercase());
+        let mut found: Vec<Found> = self
+            .environment
             .keys()
-            .filter(|(section, _)| sections.contains(&section.as_str()))
-            .map(|(section, key)| format!("{section}_{key}").to_uppercase());
-        environment.cloned().chain(file).collect()
+            .filter_map(|name| name.strip_prefix(&prefix))
+            .map(|key| Found {
+                key: key.to_owned(),
+                in_environment: true,
+            })
+            .collect();
+        for (_, key) in self.file.keys().filter(|(it, _)| it == section) {
+            let key = key.to_uppercase();
+            if found.iter().all(|other| other.key != key) {
+                found.push(Found {
+                    key,
+                    in_environment: false,
+                });
+            }
+        }
+        found
     }
 
-    /// Sections of the file.
-    pub fn sections(&self) -> impl Iterator<Item = &str> {
+    /// Sections of the file, once for each setting in them.
+    pub(super) fn sections(&self) -> impl Iterator<Item = &str> {
         self.file.keys().map(|(section, _)| section.as_str())
-    }
-
-    fn get_from(&self, name: &str, section: &str, rest: &str) -> Option<&str> {
-        self.environment_value(name)
-            .or_else(|| self.file_value(section, rest.trim_start_matches('_')))
     }
 
     fn environment_value(&self, name: &str) -> Option<&str> {
@@ -168,10 +186,17 @@ fn read_sections(text: &str, path: &Path) -> Result<BTreeMap<(String, String), S
         found: kind(value),
         expected,
     };
-    let root: Value = serde_saphyr::from_str(text).map_err(|error| FileError::Syntax {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })?;
+    let options = serde_saphyr::options! {
+        // The lines around a mistake may hold a token.
+        with_snippet: false,
+        // A password such as 0123 is meant as it is written.
+        leading_zero_numbers_as_strings: true,
+    };
+    let root: Value =
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| FileError::Syntax {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
     let mut values = BTreeMap::new();
     let sections = match &root {
         Value::Null => return Ok(values),

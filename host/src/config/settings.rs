@@ -1,5 +1,6 @@
 //! The settings as types that cannot be wrong.
 
+use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,7 +25,7 @@ pub struct Settings {
 }
 
 /// How to reach the platform.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct OpenCti {
     /// Base address, without a trailing slash and without `/graphql`.
     pub url: Url,
@@ -34,6 +35,17 @@ pub struct OpenCti {
     pub verify: Verify,
     /// `OPENCTI_CUSTOM_HEADERS`; may overwrite our own.
     pub custom_headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl fmt::Debug for OpenCti {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("OpenCti")
+            .field("url", &without_password(&self.url))
+            .field("verify", &self.verify)
+            .field("custom_headers", &self.custom_headers)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Verification of a peer's certificate.
@@ -121,7 +133,7 @@ pub struct Directory {
 }
 
 /// VirusTotal.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Source {
     /// API root, with a trailing slash: `https://www.virustotal.com/api/v3/`.
     pub api_url: Url,
@@ -131,4 +143,20 @@ pub struct Source {
     pub limit: Option<NonZeroU64>,
     /// At most this many requests a minute of our own accord.
     pub requests_per_minute: Option<NonZeroU32>,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Source")
+            .field("api_url", &without_password(&self.api_url))
+            .field("limit", &self.limit)
+            .field("requests_per_minute", &self.requests_per_minute)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The address as it may be shown: `https://user:password@host/` is a valid one.
+fn without_password(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
 }

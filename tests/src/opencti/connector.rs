@@ -171,7 +171,10 @@ fn unknown() -> PlatformError {
 }
 
 /// As a GraphQL `Float`.
-#[expect(clippy::cast_precision_loss, reason = "no queue holds 2^53 messages or bytes")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "no queue holds 2^53 messages or bytes"
+)]
 fn float(number: u64) -> f64 {
     number as f64
 }

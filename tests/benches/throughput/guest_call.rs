@@ -1,0 +1,145 @@
+//! What a call of the guest costs, in the component and natively.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow};
+use connector_host::runtime::{self, Engine, Guest, Limits, Outcome};
+use connector_tests::fixtures::Scenario;
+use connector_tests::host;
+use livehunt::contract::{self, Answer, Item, Question};
+
+use crate::expected;
+
+/// Notifications in a batch.
+const ITEMS: usize = 40;
+
+/// Batches. The machine's other work slows some of them down, never speeds one up: the fastest counts.
+const BATCHES: usize = 100;
+
+/// Times that the component is loaded.
+const LOADS: usize = 3;
+
+/// What was measured: times are of one call.
+pub struct GuestCall {
+    pub items: usize,
+    pub bytes_per_item: f64,
+    /// In an instance that is kept.
+    pub component: Duration,
+    pub native: Duration,
+    /// In an instance made, and given its settings, for the call.
+    pub fresh: Duration,
+    /// Reading, compiling and trying the component.
+    pub load: Duration,
+}
+
+/// A call's arguments, natively and for the component.
+struct Case {
+    native: (Item, Vec<(Question, Answer)>),
+    component: (runtime::Item, Vec<(runtime::Question, runtime::Answer)>),
+}
+
+impl GuestCall {
+    /// Measures; both sides alternate, so that they meet the same conditions.
+    ///
+    /// # Errors
+    /// When the component cannot be loaded, or a call does not emit.
+    pub fn measure(scenario: &Scenario) -> Result<Self> {
+        let now = scenario.now;
+        let native = expected::mapper()?;
+        let cases = cases(&native, scenario)?;
+        let (guest, load) = load()?;
+        let settings: Vec<runtime::Setting> = expected::NO_FILTERS
+            .iter()
+            .map(|(name, value)| runtime::Setting { name: (*name).to_owned(), value: (*value).to_owned() })
+            .collect();
+        let mut kept = guest.open(&settings)?;
+        let map = |mapper: &mut runtime::Mapper, case: &Case| -> Result<()> {
+            let verdict = mapper.map(&case.component.0, &case.component.1, now)?;
+            matches!(black_box(verdict).outcome, Outcome::Emit(_))
+                .then_some(())
+                .context("the component does not emit")
+        };
+        let [mut component_best, mut native_best, mut fresh_best] = [Duration::MAX; 3];
+        for _ in 0..BATCHES {
+            component_best = component_best.min(time(&cases, |case| map(&mut kept, case))?);
+            native_best = native_best.min(time(&cases, |case| {
+                let (item, answers) = &case.native;
+                let verdict = native.map(item, answers, now).map_err(|it| anyhow!("{it:?}"))?;
+                matches!(black_box(verdict).outcome, contract::Outcome::Emit(_))
+                    .then_some(())
+                    .context("the native guest does not emit")
+            })?);
+            fresh_best = fresh_best.min(time(&cases, |case| map(&mut guest.open(&settings)?, case))?);
+        }
+        let bytes: usize = cases.iter().map(|case| case.native.0.document.len()).sum();
+        Ok(Self {
+            items: cases.len(),
+            bytes_per_item: bytes as f64 / cases.len() as f64,
+            component: component_best,
+            native: native_best,
+            fresh: fresh_best,
+            load,
+        })
+    }
+}
+
+/// Time of one call in a batch.
+fn time(cases: &[Case], mut call: impl FnMut(&Case) -> Result<()>) -> Result<Duration> {
+    let started = Instant::now();
+    for case in cases {
+        call(case)?;
+    }
+    Ok(started.elapsed() / u32::try_from(cases.len())?)
+}
+
+fn load() -> Result<(Guest, Duration)> {
+    let path = host::component()?;
+    let mut best: Option<(Guest, Duration)> = None;
+    for _ in 0..LOADS {
+        let started = Instant::now();
+        let guest = Guest::load(&Engine::new(1, Limits::default())?, &path)?;
+        let took = started.elapsed();
+        if best.as_ref().is_none_or(|(_, least)| took < *least) {
+            best = Some((guest, took));
+        }
+    }
+    best.context("the component is loaded at least once")
+}
+
+fn cases(mapper: &livehunt::Mapper, scenario: &Scenario) -> Result<Vec<Case>> {
+    let world = scenario.world();
+    world
+        .notifications
+        .iter()
+        .take(ITEMS)
+        .map(|notification| {
+            let item = expected::item(notification);
+            let (answers, _) = expected::decide(mapper, &world, &item, scenario.now)?;
+            let component = (of_item(&item), answers.iter().map(of_answer).collect());
+            Ok(Case { native: (item, answers), component })
+        })
+        .collect()
+}
+
+fn of_item(item: &Item) -> runtime::Item {
+    runtime::Item {
+        id: item.id.clone(),
+        observed: item.observed,
+        document: item.document.clone(),
+    }
+}
+
+fn of_answer((question, answer): &(Question, Answer)) -> (runtime::Question, runtime::Answer) {
+    let question = runtime::Question {
+        kind: question.kind.clone(),
+        subject: question.subject.clone(),
+        part: question.part.clone(),
+    };
+    let answer = match answer {
+        Answer::Found(document) => runtime::Answer::Found(document.clone()),
+        Answer::Absent => runtime::Answer::Absent,
+        Answer::Refused(reason) => runtime::Answer::Refused(reason.clone()),
+    };
+    (question, answer)
+}

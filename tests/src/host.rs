@@ -1,0 +1,232 @@
+//! The connector as a process, between the simulators.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use tokio::process::{Child, Command};
+
+use crate::{opencti, virustotal};
+
+/// Longest time that a run in a test may take; a hang is then a failure with a log.
+const TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Prefix of the guest's settings.
+const PREFIX: &str = "VIRUSTOTAL_LIVEHUNT_NOTIFICATIONS";
+
+/// Id of the connector in tests.
+pub const CONNECTOR_ID: &str = "0d9f4a52-5f5e-4a57-9a3c-2f7a3f7f4c11";
+
+/// Folder of the workspace.
+#[must_use]
+pub fn workspace() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The program, as `cargo build` left it beside the tests.
+///
+/// # Errors
+/// When it has not been built.
+pub fn program() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let profile = test
+        .ancestors()
+        .nth(2)
+        .context("the test stands in no target folder")?;
+    let program = profile.join("connector-host");
+    if !program.exists() {
+        bail!(
+            "{} is missing: run ./justw test, or cargo build --workspace first",
+            program.display()
+        );
+    }
+    Ok(program)
+}
+
+/// The component, as `guest/build.sh` left it.
+///
+/// # Errors
+/// When it has not been built.
+pub fn component() -> Result<PathBuf> {
+    let component = std::env::var_os("LIVEHUNT_COMPONENT")
+        .map_or_else(|| workspace().join("target/livehunt.wasm"), PathBuf::from);
+    if !component.exists() {
+        bail!(
+            "{} is missing: run ./justw guest first",
+            component.display()
+        );
+    }
+    Ok(component)
+}
+
+/// The connector's settings for a run between two simulators. Nothing of the tests' own environment reaches it.
+#[derive(Clone, Debug)]
+pub struct Host {
+    environment: BTreeMap<String, String>,
+}
+
+impl Host {
+    /// Settings that reach both simulators over the platform's API, all filters off.
+    ///
+    /// # Errors
+    /// When the component has not been built.
+    pub fn new(virustotal: &virustotal::Server, platform: &opencti::Server) -> Result<Self> {
+        let host = Self {
+            environment: BTreeMap::new(),
+        };
+        Ok(host
+            .variable("OPENCTI_URL", platform.url())
+            .variable("OPENCTI_TOKEN", platform.token())
+            .variable("CONNECTOR_ID", CONNECTOR_ID)
+            .variable("CONNECTOR_LOG_LEVEL", "debug")
+            .variable("CONNECTOR_QUEUE_PROTOCOL", "api")
+            .variable("CONNECTOR_GUEST", component()?.display().to_string())
+            .setting("API_URL", virustotal.api_url())
+            .setting("API_KEY", virustotal.api_key())
+            .setting("MAX_AGE_DAYS", "0")
+            .setting("MAX_FILE_SIZE", "0"))
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Sets a variable under the guest's prefix.
+    #[must_use]
+    pub fn setting(self, name: &str, value: impl Into<String>) -> Self {
+        self.variable(&format!("{PREFIX}_{name}"), value)
+    }
+
+    /// Runs once, to the end.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does not end in time.
+    pub async fn run_once(&self) -> Result<Finished> {
+        self.start(&["run", "--once"])?.finish().await
+    }
+
+    /// Starts the program with these arguments.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(&self, arguments: &[&str]) -> Result<Running> {
+        let child = Command::new(program()?)
+            .args(arguments)
+            .args(["--config", "/dev/null"])
+            .env_clear()
+            .envs(&self.environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("cannot start the connector")?;
+        Ok(Running { child })
+    }
+}
+
+/// The connector while it runs.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+}
+
+impl Running {
+    /// Sends SIGTERM, as a container's runtime does.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn terminate(&self) -> Result<()> {
+        let id = self.child.id().context("the connector has ended already")?;
+        let status = std::process::Command::new("kill")
+            .args(["-TERM", &id.to_string()])
+            .status()?;
+        if !status.success() {
+            bail!("cannot send SIGTERM");
+        }
+        Ok(())
+    }
+
+    /// Kills it, as a power cut does.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub async fn kill(mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Waits until it ends.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn finish(self) -> Result<Finished> {
+        let output = tokio::time::timeout(TIMEOUT, self.child.wait_with_output())
+            .await
+            .context("the connector does not end")??;
+        let log = String::from_utf8(output.stderr)?;
+        Ok(Finished {
+            success: output.status.success(),
+            output: String::from_utf8(output.stdout)?,
+            log,
+        })
+    }
+}
+
+/// What a connector left that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Whether its exit code is 0.
+    pub success: bool,
+    /// Standard output.
+    pub output: String,
+    /// Standard error.
+    pub log: String,
+}
+
+impl Finished {
+    /// Messages of the log at a level (`ERROR`, `WARNING`, `INFO`, `DEBUG`).
+    #[must_use]
+    pub fn messages(&self, level: &str) -> Vec<String> {
+        self.log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|line| line["level"] == level)
+            .map(|line| match line.get("attributes") {
+                Some(attributes) => format!(
+                    "{} {attributes}",
+                    line["message"].as_str().unwrap_or_default()
+                ),
+                None => line["message"].as_str().unwrap_or_default().to_owned(),
+            })
+            .collect()
+    }
+
+    /// The line that sums up the run.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        ["INFO", "WARNING", "ERROR"]
+            .iter()
+            .flat_map(|level| self.messages(level))
+            .find(|message| message.contains("notifications read"))
+            .unwrap_or_default()
+    }
+}
+
+/// Address of a RabbitMQ for tests; none, with a line that says so, where none listens.
+pub async fn rabbitmq() -> Option<String> {
+    let url = std::env::var("AMQP_URL")
+        .unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".to_owned());
+    match lapin::Connection::connect(&url, lapin::ConnectionProperties::default()).await {
+        Ok(_) => Some(url),
+        Err(error) => {
+            println!("skipped: no RabbitMQ for this test ({error})");
+            None
+        }
+    }
+}
