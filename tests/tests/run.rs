@@ -1,5 +1,10 @@
 //! Whole runs of the connector between the simulators.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests are outside test functions"
+)]
+
 use std::collections::BTreeSet;
 
 use anyhow::Result;
@@ -342,10 +347,10 @@ async fn notifications_are_deleted_only_when_delivered() -> Result<()> {
     // The platform refuses the bundle for good: nothing is delivered, nothing may be deleted.
     platform.fault(
         connector_tests::fault::field("stixBundlePush"),
-        Fault::Status(200, opencti::error_body("UNSUPPORTED_ERROR", "no")),
+        Fault::Status(200, opencti::error_body("FORBIDDEN_ACCESS", "no")),
     );
     let failed = host.run_once().await?;
-    assert!(!failed.success);
+    assert!(!failed.success, "{}", failed.log);
     assert_eq!(virustotal.deletions(), Vec::<String>::new());
     assert!(
         platform.state().unwrap_or_default().is_empty()
@@ -398,7 +403,14 @@ async fn one_bad_object_stops_nothing() -> Result<()> {
 
 #[tokio::test]
 async fn what_passes_is_asked_again() -> Result<()> {
-    let virustotal = virustotal::Server::start(scenario(60).world()).await?;
+    let virustotal = virustotal::Server::start(
+        Scenario {
+            mixed: false,
+            ..scenario(60)
+        }
+        .world(),
+    )
+    .await?;
     let platform = platform(opencti::Options::default()).await?;
     virustotal.fault(path("/ioc_stream"), Fault::Html502);
     virustotal.edit(|world| {

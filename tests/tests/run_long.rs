@@ -1,5 +1,10 @@
 //! The connector as it runs for days: the reset in the user interface, SIGTERM, files.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests are outside test functions"
+)]
+
 use anyhow::Result;
 use connector_tests::fixtures::Scenario;
 use connector_tests::host::Host;

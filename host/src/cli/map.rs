@@ -15,7 +15,7 @@ use super::start::{self, Setup};
 use crate::config;
 use crate::delivery::{Batch, Object};
 use crate::pipeline::{Answers, Decision, decide};
-use crate::runtime::{Answer, Item, Pool, Question};
+use crate::runtime::{Answer, Item, Pool, Question, Severity};
 use crate::virustotal::{LookupPath, Pointer};
 
 #[derive(Debug, clap::Args)]
@@ -39,7 +39,9 @@ pub(super) fn map(setup: &Setup, arguments: &MapArguments) -> anyhow::Result<Exi
     let pool = start::open(&guest, &settings)?;
     let now = arguments.now.unwrap_or_else(Timestamp::now).as_second();
     let now = u64::try_from(now).context("--now is before 1970")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let mut mapping = Mapping {
         feed: pool.with(|mapper| mapper.feed(now, now))?,
         answers: Folder(arguments.lookups.clone()),
@@ -58,7 +60,11 @@ pub(super) fn map(setup: &Setup, arguments: &MapArguments) -> anyhow::Result<Exi
     if !mapping.batch.is_empty() {
         writeln!(output, "{}", mapping.batch.to_bundle_json())?;
     }
-    Ok(if mapping.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if mapping.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 struct Mapping {
@@ -81,21 +87,28 @@ impl Mapping {
             }
         };
         let id = item.id.clone();
-        let Ok((decision, remarks)) = decide(&self.pool, Arc::new(item), self.now, &self.answers).await;
+        let Ok((decision, remarks)) =
+            decide(&self.pool, Arc::new(item), self.now, &self.answers).await;
         for remark in remarks {
-            eprintln!("{id}: {:?}: {}", remark.severity, remark.message);
+            eprintln!("{id}: {}: {}", severity(remark.severity), remark.message);
         }
         match decision {
-            Decision::Skip { filter, reason } => eprintln!("{id}: skipped by the filter {filter}: {reason}"),
+            Decision::Skip { filter, reason } => {
+                eprintln!("{id}: skipped by the filter {filter}: {reason}")
+            }
             Decision::Fail(reason) => {
                 self.failed += 1;
                 eprintln!("{id}: failed: {reason}");
             }
             Decision::Emit(emission) => {
                 for artifact in &emission.artifacts {
-                    eprintln!("{id}: the file {} ({}) would be copied", artifact.sha256, artifact.name);
+                    eprintln!(
+                        "{id}: the file {} ({}) would be copied",
+                        artifact.sha256, artifact.name
+                    );
                 }
-                self.batch.extend(emission.objects.into_iter().map(Object::from));
+                self.batch
+                    .extend(emission.objects.into_iter().map(Object::from));
             }
         }
     }
@@ -112,6 +125,15 @@ impl Mapping {
             observed: serde_json::from_str(find(&self.feed.item_date)?.get())?,
             document: document.to_owned(),
         })
+    }
+}
+
+fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Debug => "debug",
+        Severity::Info => "info",
+        Severity::Warn => "warning",
+        Severity::Error => "error",
     }
 }
 
@@ -152,7 +174,9 @@ async fn look_up(folder: &Path, pool: &Pool, question: &Question) -> Answer {
 fn read(file: &Path) -> anyhow::Result<String> {
     if file.as_os_str() == "-" {
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("cannot read standard input")?;
         return Ok(text);
     }
     std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
@@ -168,7 +192,9 @@ fn documents(text: &str) -> anyhow::Result<Vec<&RawValue>> {
     let mut found = Vec::new();
     for value in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
         let value = value.context("not JSON")?;
-        let data = serde_json::from_str::<Response<'_>>(value.get()).ok().and_then(|response| response.data);
+        let data = serde_json::from_str::<Response<'_>>(value.get())
+            .ok()
+            .and_then(|response| response.data);
         let value = data.unwrap_or(value);
         match serde_json::from_str::<Vec<&RawValue>>(value.get()) {
             Ok(elements) => found.extend(elements),
@@ -190,7 +216,11 @@ mod tests {
             "{\"id\":1}\n{\"id\":2}\n",
             r#"{"data":{"id":1}} {"id":2}"#,
         ] {
-            let found: Vec<_> = documents(text).unwrap().iter().map(|value| value.get().to_owned()).collect();
+            let found: Vec<_> = documents(text)
+                .unwrap()
+                .iter()
+                .map(|value| value.get().to_owned())
+                .collect();
             assert_eq!(found, [r#"{"id":1}"#, r#"{"id":2}"#], "{text}");
         }
         assert!(documents("no JSON").is_err());

@@ -63,7 +63,9 @@ fn run_logged(setup: &Setup, arguments: &RunArguments) -> anyhow::Result<ExitCod
         .context("cannot start the runtime")?;
     let report = runtime.block_on(connect_and_run(&http, settings, pool, arguments.summary))?;
     Ok(match report {
-        Some(Report { end: End::Error(_), .. }) => ExitCode::FAILURE,
+        Some(Report {
+            end: End::Error(_), ..
+        }) => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,
     })
 }

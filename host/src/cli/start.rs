@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::config::{GuestDefaults, Raw};
-use crate::runtime::{Description, Engine, Guest, Limits, Mapper, OpenError, Pool, Setting, Severity};
+use crate::runtime::{
+    Description, Engine, Guest, Limits, Mapper, OpenError, Pool, Setting, Severity,
+};
 use crate::telemetry;
 
 /// Guests at work at a time: mapping is a small part of a run, most of which waits for the network.
@@ -29,13 +31,16 @@ impl Setup {
 
     /// Starts the log as the settings want it.
     pub(super) fn init_logs(&self, name: &str) -> anyhow::Result<()> {
-        let level = self.raw.get("CONNECTOR_LOG_LEVEL").unwrap_or("error").parse()?;
-        let json = self
+        let level = self
             .raw
-            .get("OPENCTI_JSON_LOGGING")
-            .is_none_or(|text| !text.trim().eq_ignore_ascii_case("false"));
+            .get("CONNECTOR_LOG_LEVEL")
+            .unwrap_or("error")
+            .parse()?;
+        let json = crate::config::json_logging(&self.raw);
         let format = if json {
-            telemetry::Format::Json { name: name.to_owned() }
+            telemetry::Format::Json {
+                name: name.to_owned(),
+            }
         } else {
             telemetry::Format::Text
         };
@@ -57,7 +62,11 @@ pub(super) fn defaults(description: &Description) -> GuestDefaults {
         scope: connector.scope.clone(),
         environment_prefix: connector.environment_prefix.clone(),
         config_sections: connector.config_sections.clone(),
-        settings: description.settings.iter().map(|setting| setting.name.clone()).collect(),
+        settings: description
+            .settings
+            .iter()
+            .map(|setting| setting.name.clone())
+            .collect(),
     }
 }
 
@@ -66,7 +75,10 @@ pub(super) fn open(guest: &Guest, settings: &[(String, String)]) -> anyhow::Resu
     let prefix = &guest.description().connector.environment_prefix;
     let settings: Vec<Setting> = settings
         .iter()
-        .map(|(name, value)| Setting { name: name.clone(), value: value.clone() })
+        .map(|(name, value)| Setting {
+            name: name.clone(),
+            value: value.clone(),
+        })
         .collect();
     let mut mapper: Mapper = match guest.open(&settings) {
         Ok(mapper) => mapper,

@@ -30,7 +30,10 @@ impl Table {
         progress.enable_steady_tick(Duration::from_millis(100));
         Self {
             progress,
-            directory: sinks.directory.as_ref().map(|directory| directory.path.display().to_string()),
+            directory: sinks
+                .directory
+                .as_ref()
+                .map(|directory| directory.path.display().to_string()),
         }
     }
 }
@@ -59,7 +62,10 @@ fn table(report: &Report, directory: Option<&str>) -> String {
     };
     row("Notifications read", &report.read.to_string());
     for (filter, count) in &report.skipped {
-        row(&format!("  skipped by the filter {filter}"), &count.to_string());
+        row(
+            &format!("  skipped by the filter {filter}"),
+            &count.to_string(),
+        );
     }
     if report.failed > 0 {
         row("  failed", &report.failed.to_string());
@@ -76,7 +82,10 @@ fn table(report: &Report, directory: Option<&str>) -> String {
     if report.removed > 0 {
         row("Removed at the source", &report.removed.to_string());
     }
-    row("Requests to VirusTotal", &report.source_requests.to_string());
+    row(
+        "Requests to VirusTotal",
+        &report.source_requests.to_string(),
+    );
     row("Requests to OpenCTI", &report.platform_requests.to_string());
     row("Time", &format!("{:.2} s", report.duration.as_secs_f64()));
     if let Some(directory) = directory {
@@ -91,7 +100,12 @@ mod tests {
 
     #[test]
     fn the_table_tells_what_became_of_every_notification() {
-        let mut report = Report { read: 10, delivered: 6, failed: 1, ..Report::default() };
+        let mut report = Report {
+            read: 10,
+            delivered: 6,
+            failed: 1,
+            ..Report::default()
+        };
         report.skipped.insert("age".into(), 3);
         report.objects.insert("incident".into(), 6);
         let text = table(&report, Some("bundles"));
@@ -103,7 +117,9 @@ mod tests {
             ("incident", "6"),
         ] {
             assert!(
-                text.lines().any(|line| line.trim().starts_with(label) && line.ends_with(&format!(" {value}"))),
+                text.lines()
+                    .any(|line| line.trim().starts_with(label)
+                        && line.ends_with(&format!(" {value}"))),
                 "{label} {value} in\n{text}"
             );
         }

@@ -76,10 +76,19 @@ pub fn guest_settings(raw: &Raw, guest: &GuestDefaults) -> Vec<(String, String)>
     names
         .into_iter()
         .filter_map(|name| {
-            let value = raw.get_prefixed(&guest.environment_prefix, &guest.config_sections, name)?;
+            let value =
+                raw.get_prefixed(&guest.environment_prefix, &guest.config_sections, name)?;
             Some((name.clone(), value.to_owned()))
         })
         .collect()
+}
+
+/// Whether log lines are JSON objects.
+#[must_use]
+pub fn json_logging(raw: &Raw) -> bool {
+    raw.get("OPENCTI_JSON_LOGGING")
+        .and_then(boolean)
+        .unwrap_or(true)
 }
 
 /// Where the guest is.
@@ -226,11 +235,7 @@ impl Reader<'_> {
                 interval.name
             ));
         }
-        let period = self.parsed(
-            entry,
-            "an ISO 8601 duration such as PT5M",
-            duration::parse,
-        );
+        let period = self.parsed(entry, "an ISO 8601 duration such as PT5M", duration::parse);
         let interval = self.parsed(interval, "a number of seconds", |text| {
             text.parse().ok().map(Duration::from_secs)
         });
@@ -341,6 +346,3 @@ impl Reader<'_> {
         self.parsed(entry, "a number of at least 1", |text| text.parse().ok())
     }
 }
-
-#[cfg(test)]
-mod tests;

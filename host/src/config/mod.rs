@@ -8,10 +8,12 @@ mod raw;
 mod reader;
 mod settings;
 mod table;
+#[cfg(test)]
+mod tests;
 mod unknown;
 
 pub use http::{Http, HttpError};
-pub use load::{GuestDefaults, Invalid, Problem, guest_path, guest_settings, load};
+pub use load::{GuestDefaults, Invalid, Problem, guest_path, guest_settings, json_logging, load};
 pub use raw::{FileError, Raw};
 pub use settings::{
     BrokerOverrides, Connector, Directory, OpenCti, Queue, Settings, Sinks, Source, Verify,

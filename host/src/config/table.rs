@@ -20,7 +20,7 @@ const fn setting(name: &'static str, default: &'static str, help: &'static str) 
 }
 
 /// Settings with names of their own. In `config.yml`, `OPENCTI_URL` is `url` in the section `opencti`, and
-/// so on for `connector` and `mq`.
+/// so on for `connector` and `mq`; all others stand in the environment only.
 pub const HOST_SETTINGS: &[HostSetting] = &[
     setting(
         "OPENCTI_URL",
@@ -97,7 +97,11 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
         "false",
         "Whether bundles are also written to a directory.",
     ),
-    setting("CONNECTOR_SEND_TO_DIRECTORY_PATH", "", "The directory."),
+    setting(
+        "CONNECTOR_SEND_TO_DIRECTORY_PATH",
+        "",
+        "The directory; made if it is not there. Required with `CONNECTOR_SEND_TO_DIRECTORY=true`.",
+    ),
     setting(
         "CONNECTOR_SEND_TO_DIRECTORY_RETENTION",
         "7",
@@ -146,6 +150,23 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
         "HTTPS_CA_CERTIFICATES",
         "",
         "PEM text, or a path to it: additional certificate authorities for all peers.",
+    ),
+    setting(
+        "SSL_CERT_FILE",
+        "",
+        "The same, under a name that is common elsewhere.",
+    ),
+    setting(
+        "REQUESTS_CA_BUNDLE",
+        "",
+        "The same, under a name that is common elsewhere.",
+    ),
+    setting("HTTPS_PROXY", "", "Proxy for `https` addresses."),
+    setting("HTTP_PROXY", "", "Proxy for `http` addresses."),
+    setting(
+        "NO_PROXY",
+        "",
+        "Hosts that are reached without a proxy, separated by commas.",
     ),
 ];
 

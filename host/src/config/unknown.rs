@@ -46,7 +46,9 @@ fn unknown_host_settings(raw: &Raw, section: &str) -> Vec<String> {
     for found in raw.names_of(section) {
         let name = format!("{prefix}{}", found.key);
         if UNSUPPORTED.contains(&name.as_str()) {
-            let wanted = raw.get(&name).is_some_and(|value| boolean(value) != Some(false));
+            let wanted = raw
+                .get(&name)
+                .is_some_and(|value| boolean(value) != Some(false));
             if wanted {
                 warnings.push(format!("{name} is set and not supported by this version"));
             }

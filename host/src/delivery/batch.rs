@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use serde_json::value::RawValue;
 use uuid::{Uuid, uuid};
 
 /// Most objects of a batch: what a worker holds at once, and how much is repeated after a kill.
@@ -20,8 +19,8 @@ const BUNDLES: Uuid = uuid!("4f0f0c36-5f0b-4a53-9a0e-6a1c1e0d7d52");
 pub struct Object {
     /// The document's `id`.
     pub id: String,
-    /// The document.
-    pub document: Box<RawValue>,
+    /// The document, JSON.
+    pub document: String,
 }
 
 /// Objects that travel in one bundle, each once, in the order in which they first came: whoever adds them
@@ -45,7 +44,7 @@ impl Batch {
             .iter()
             .filter(|object| !self.positions.contains_key(&object.id));
         let (count, bytes) = new.fold((0, 0), |(count, bytes), object| {
-            (count + 1, bytes + object.document.get().len() + 1)
+            (count + 1, bytes + object.document.len() + 1)
         });
         self.objects.len() + count <= MAX_OBJECTS && self.bytes + bytes <= MAX_BYTES
     }
@@ -54,11 +53,11 @@ impl Batch {
     pub fn extend(&mut self, objects: impl IntoIterator<Item = Object>) {
         for object in objects {
             // A comma follows it.
-            self.bytes += object.document.get().len() + 1;
+            self.bytes += object.document.len() + 1;
             match self.positions.get(&object.id).copied() {
                 Some(position) => {
                     let old = std::mem::replace(&mut self.objects[position], object);
-                    self.bytes -= old.document.get().len() + 1;
+                    self.bytes -= old.document.len() + 1;
                 }
                 None => {
                     self.positions.insert(object.id.clone(), self.objects.len());
@@ -115,10 +114,7 @@ impl Batch {
 /// Puts documents together as they are; nothing is parsed again.
 fn bundle_json(objects: &[Object], sequence: Option<u64>) -> String {
     const HEAD: &str = r#"{"type":"bundle","id":"bundle--"#;
-    let length: usize = objects
-        .iter()
-        .map(|object| object.document.get().len() + 1)
-        .sum();
+    let length: usize = objects.iter().map(|object| object.document.len() + 1).sum();
     let mut json = String::with_capacity(HEAD.len() + 96 + length);
     json.push_str(HEAD);
     // The id of the content, which is not known before the content stands: a place as long as a UUID.
@@ -134,7 +130,7 @@ fn bundle_json(objects: &[Object], sequence: Option<u64>) -> String {
         if index > 0 {
             json.push(',');
         }
-        json.push_str(object.document.get());
+        json.push_str(&object.document);
     }
     let uuid = Uuid::new_v5(&BUNDLES, &json.as_bytes()[content..]);
     json.push_str("]}");
@@ -155,14 +151,11 @@ mod tests {
         batch.extend([object("a", 1), object("b", 1)]);
         batch.extend([object("c", 1), object("a", 22)]);
         assert_eq!(ids(batch.objects()), ["a", "b", "c"]);
-        assert_eq!(
-            batch.objects()[0].document.get(),
-            object("a", 22).document.get()
-        );
+        assert_eq!(batch.objects()[0].document, object("a", 22).document);
         let documents: usize = batch
             .objects()
             .iter()
-            .map(|object| object.document.get().len() + 1)
+            .map(|object| object.document.len() + 1)
             .sum();
         assert_eq!(batch.bytes(), documents);
     }

@@ -331,7 +331,7 @@ mod rabbitmq {
             let sent: Vec<Value> = batch(3)
                 .objects()
                 .iter()
-                .map(|object| serde_json::from_str(object.document.get()).unwrap())
+                .map(|object| serde_json::from_str(&object.document).unwrap())
                 .collect();
             assert_eq!(objects, sent, "{version}");
             let left = rabbit.queue_delete().await;

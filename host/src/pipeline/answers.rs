@@ -3,7 +3,7 @@
 use moka::future::Cache;
 
 use super::decide::Answers;
-use super::run::Stop;
+use super::stop::Stop;
 use crate::runtime::{Answer, Pool, Question};
 use crate::{opencti, virustotal};
 
@@ -30,7 +30,10 @@ impl LiveAnswers {
         Self {
             source,
             platform,
-            digests: Cache::builder().max_capacity(DIGESTS).weigher(weight).build(),
+            digests: Cache::builder()
+                .max_capacity(DIGESTS)
+                .weigher(weight)
+                .build(),
         }
     }
 
@@ -44,13 +47,17 @@ impl LiveAnswers {
             virustotal::Lookup::Absent => return Ok(Answer::Absent),
             virustotal::Lookup::Refused(reason) => return Ok(Answer::Refused(reason)),
         };
-        let digest = pool.digest(question.clone(), document.as_str().to_owned()).await;
+        let digest = pool
+            .digest(question.clone(), document.as_str().to_owned())
+            .await;
         Ok(digest.map_or_else(|error| Answer::Refused(error.to_string()), Answer::Found))
     }
 
     async fn artifact_known(&self, sha256: &str) -> Result<Answer, Stop> {
         match self.platform.artifact_known(sha256).await {
-            Ok(Some(id)) => Ok(Answer::Found(serde_json::json!({ "id": id.to_string() }).to_string())),
+            Ok(Some(id)) => Ok(Answer::Found(
+                serde_json::json!({ "id": id.to_string() }).to_string(),
+            )),
             Ok(None) => Ok(Answer::Absent),
             Err(error) if error.is_transient() => Err(error.into()),
             Err(error) => Ok(Answer::Refused(error.to_string())),
@@ -71,7 +78,9 @@ impl Answers for LiveAnswers {
                     .map_err(|stop| Stop::clone(&stop))
             }
             "artifact-known" => self.artifact_known(&question.subject).await,
-            other => Ok(Answer::Refused(format!("this host answers no question of the kind {other:?}"))),
+            other => Ok(Answer::Refused(format!(
+                "this host answers no question of the kind {other:?}"
+            ))),
         }
     }
 }

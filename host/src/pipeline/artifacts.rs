@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-use super::run::{Run, Stop};
+use super::run::Run;
+use super::stop::Stop;
 use crate::delivery::{Batch, Object};
 use crate::opencti::ArtifactUpload;
 use crate::runtime::Artifact;
@@ -28,14 +29,19 @@ enum Copied {
 
 impl Run<'_> {
     /// Copies a file; answers whether it is on the platform. `objects` are those of the same emission.
-    pub(super) async fn copy(&mut self, artifact: &Artifact, objects: &[Object]) -> Result<bool, Stop> {
+    pub(super) async fn copy(
+        &mut self,
+        artifact: &Artifact,
+        objects: &[Object],
+    ) -> Result<bool, Stop> {
         if self.copied.contains(&artifact.sha256) {
             return Ok(true);
         }
-        let request = match DownloadRequest::parse(&artifact.source, &artifact.sha256, artifact.size) {
-            Ok(request) => request,
-            Err(refused) => return Ok(self.give_up(artifact, &refused.to_string()).await),
-        };
+        let request =
+            match DownloadRequest::parse(&artifact.source, &artifact.sha256, artifact.size) {
+                Ok(request) => request,
+                Err(refused) => return Ok(self.give_up(artifact, &refused.to_string()).await),
+            };
         if !self.pipeline.deliverer.has_queue() {
             let reason = "files go to the platform only, and CONNECTOR_SEND_TO_QUEUE is false";
             return Ok(self.give_up(artifact, reason).await);
@@ -59,7 +65,11 @@ impl Run<'_> {
         }
     }
 
-    async fn try_copy(&self, artifact: &Artifact, request: &DownloadRequest) -> Result<Copied, Stop> {
+    async fn try_copy(
+        &self,
+        artifact: &Artifact,
+        request: &DownloadRequest,
+    ) -> Result<Copied, Stop> {
         let download = match self.pipeline.source.download(request).await {
             Ok(download) => download,
             Err(error @ virustotal::Error::QuotaExceeded { .. }) => return Err(error.into()),
@@ -86,7 +96,13 @@ impl Run<'_> {
     /// A file names its author and markings, and the platform refuses those it does not have. Before the
     /// first file they are sent ahead, and awaited.
     async fn ensure_author(&mut self, artifact: &Artifact, objects: &[Object]) -> Result<(), Stop> {
-        if !self.copied.is_empty() || self.pipeline.platform.object_known(&artifact.author).await? {
+        if !self.copied.is_empty()
+            || self
+                .pipeline
+                .platform
+                .object_known(&artifact.author)
+                .await?
+        {
             return Ok(());
         }
         let mut ahead = Batch::default();
@@ -94,7 +110,10 @@ impl Run<'_> {
             object.id == artifact.author || artifact.markings.contains(&object.id)
         };
         ahead.extend(objects.iter().filter(named).cloned());
-        self.pipeline.deliverer.deliver(&ahead, Some(&self.work)).await?;
+        self.pipeline
+            .deliverer
+            .deliver(&ahead, Some(&self.work))
+            .await?;
         let begun = tokio::time::Instant::now();
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(100))
@@ -102,7 +121,12 @@ impl Run<'_> {
             .without_max_times()
             .build();
         for pause in pauses {
-            if self.pipeline.platform.object_known(&artifact.author).await? {
+            if self
+                .pipeline
+                .platform
+                .object_known(&artifact.author)
+                .await?
+            {
                 return Ok(());
             }
             if begun.elapsed() > AUTHOR_TIMEOUT {

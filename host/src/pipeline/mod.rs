@@ -10,6 +10,7 @@ mod artifacts;
 mod decide;
 mod report;
 mod run;
+mod stop;
 
 pub use decide::{Answers, Decision, decide};
 pub use report::{End, Report};

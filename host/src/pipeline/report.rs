@@ -96,11 +96,17 @@ impl Report {
     /// One line for the log and for the work.
     #[must_use]
     pub fn summary(&self) -> String {
-        let mut text = format!("{} notifications read: {} delivered", self.read, self.delivered);
+        let mut text = format!(
+            "{} notifications read: {} delivered",
+            self.read, self.delivered
+        );
         let skipped = self.skipped_in_all();
         if skipped > 0 {
-            let filters: Vec<_> =
-                self.skipped.iter().map(|(filter, count)| format!("{filter} {count}")).collect();
+            let filters: Vec<_> = self
+                .skipped
+                .iter()
+                .map(|(filter, count)| format!("{filter} {count}"))
+                .collect();
             text += &format!(", {skipped} skipped ({})", filters.join(", "));
         }
         for (count, what) in [
@@ -130,7 +136,11 @@ mod tests {
 
     #[test]
     fn the_summary_names_what_happened_and_nothing_else() {
-        let mut report = Report { read: 5, delivered: 2, ..Report::default() };
+        let mut report = Report {
+            read: 5,
+            delivered: 2,
+            ..Report::default()
+        };
         assert_eq!(report.summary(), "5 notifications read: 2 delivered");
         report.count_skip("size");
         report.count_skip("size");

@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::answers::LiveAnswers;
 use super::decide::{Decision, decide};
 use super::report::{End, Report};
-use crate::delivery::{self, Batch, Deliverer, Object};
+use super::stop::Stop;
+use crate::delivery::{Batch, Deliverer, Object};
 use crate::opencti::{self, Generation, Saved, StateKeeper, Work};
-use crate::runtime::{CallError, Emission, Item, Pool, Remark, Severity};
+use crate::runtime::{Emission, Item, Pool, Remark, Severity};
 use crate::state::State;
 use crate::virustotal::{self, FeedRequest, ItemId};
 
@@ -22,7 +23,7 @@ const CONCURRENCY: usize = 4;
 
 /// Items in a batch, whatever became of them. A worker takes a batch whole, so that larger ones would keep
 /// the others idle; smaller ones cost requests.
-const ENTRIES: usize = 200;
+const ENTRIES: usize = 100;
 
 /// All that runs have in common.
 pub struct Pipeline {
@@ -42,63 +43,6 @@ pub struct Pipeline {
     pub connector_name: String,
     /// New notifications a run, at most.
     pub limit: Option<u64>,
-}
-
-/// Why a run cannot go on.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum Stop {
-    #[error("{0}")]
-    Quota(String),
-    #[error("the state was reset on the platform")]
-    Reset,
-    #[error("asked to stop")]
-    Shutdown,
-    #[error("VirusTotal: {0}")]
-    Source(String),
-    #[error("OpenCTI: {0}")]
-    Platform(String),
-    #[error("delivery: {0}")]
-    Delivery(String),
-    #[error("{0}")]
-    Guest(String),
-}
-
-impl From<virustotal::Error> for Stop {
-    fn from(error: virustotal::Error) -> Self {
-        match error {
-            virustotal::Error::QuotaExceeded { .. } => Self::Quota(error.to_string()),
-            error => Self::Source(error.to_string()),
-        }
-    }
-}
-
-impl From<opencti::Error> for Stop {
-    fn from(error: opencti::Error) -> Self {
-        Self::Platform(error.to_string())
-    }
-}
-
-impl From<delivery::Error> for Stop {
-    fn from(error: delivery::Error) -> Self {
-        Self::Delivery(error.to_string())
-    }
-}
-
-impl From<CallError> for Stop {
-    fn from(error: CallError) -> Self {
-        Self::Guest(error.to_string())
-    }
-}
-
-impl From<Stop> for End {
-    fn from(stop: Stop) -> Self {
-        match stop {
-            Stop::Quota(_) => Self::Quota,
-            Stop::Reset => Self::Reset,
-            Stop::Shutdown => Self::Shutdown,
-            stop => Self::Error(stop.to_string()),
-        }
-    }
 }
 
 impl Pipeline {
@@ -195,7 +139,10 @@ impl Run<'_> {
 
     async fn read(&mut self, stop: &CancellationToken) -> Result<End, Stop> {
         let since = self.state.since();
-        let feed = self.pipeline.pool.with(|mapper| mapper.feed(since, self.now))?;
+        let feed = self
+            .pipeline
+            .pool
+            .with(|mapper| mapper.feed(since, self.now))?;
         let request = FeedRequest::parse(&feed.path, feed.query, &feed.item_id, &feed.item_date)
             .map_err(|refused| Stop::Guest(format!("the guest's feed is refused: {refused}")))?;
         let mut feed = self.pipeline.source.feed(request);
@@ -233,7 +180,11 @@ impl Run<'_> {
             // What lies before the checkpoint is late, or was forgotten by the state: it must not use up
             // the limit, or a run might never get beyond it.
             if item.observed >= self.begun_at {
-                if self.pipeline.limit.is_some_and(|limit| self.counted_against_limit >= limit) {
+                if self
+                    .pipeline
+                    .limit
+                    .is_some_and(|limit| self.counted_against_limit >= limit)
+                {
                     return (items, true);
                 }
                 self.counted_against_limit += 1;
@@ -252,8 +203,16 @@ impl Run<'_> {
         }
         self.report.read += 1;
         let reason = unidentified.to_string();
-        tracing::warn!(object = unidentified.object, reason, "cannot use an element of the feed");
-        self.note(id.to_owned(), self.state.checkpoint_date(), Fate::Failed(reason));
+        tracing::warn!(
+            object = unidentified.object,
+            reason,
+            "cannot use an element of the feed"
+        );
+        self.note(
+            id.to_owned(),
+            self.state.checkpoint_date(),
+            Fate::Failed(reason),
+        );
     }
 
     async fn process(
@@ -273,7 +232,11 @@ impl Run<'_> {
                         observed: item.observed,
                         document: item.document.as_str().to_owned(),
                     });
-                    (item.id, item.observed, decide(pool, contract_item, now, &**answers).await)
+                    (
+                        item.id,
+                        item.observed,
+                        decide(pool, contract_item, now, &**answers).await,
+                    )
                 }
             })
             .buffered(CONCURRENCY);
@@ -301,7 +264,11 @@ impl Run<'_> {
                 Fate::Skipped
             }
             Decision::Fail(reason) => {
-                tracing::error!(notification = id.as_str(), reason, "cannot map the notification");
+                tracing::error!(
+                    notification = id.as_str(),
+                    reason,
+                    "cannot map the notification"
+                );
                 Fate::Failed(reason)
             }
             Decision::Emit(emission) => {
@@ -343,7 +310,10 @@ impl Run<'_> {
         }
         let pipeline = self.pipeline;
         if !self.batch.is_empty() {
-            pipeline.deliverer.deliver(&self.batch, Some(&self.work)).await?;
+            pipeline
+                .deliverer
+                .deliver(&self.batch, Some(&self.work))
+                .await?;
             self.report.bundles += 1;
             for object in self.batch.objects() {
                 self.report.count_object(&object.id);
@@ -355,7 +325,11 @@ impl Run<'_> {
         for entry in &entries {
             self.mark(entry);
         }
-        match pipeline.keeper.save(self.generation, self.state.to_json()).await? {
+        match pipeline
+            .keeper
+            .save(self.generation, self.state.to_json())
+            .await?
+        {
             Saved::Stored => {}
             Saved::Reset => return Err(Stop::Reset),
         }
@@ -402,7 +376,10 @@ impl Run<'_> {
     /// Removes delivered notifications at the source. What cannot be removed is delivered all the same.
     async fn acknowledge(&mut self, entries: Vec<Entry>) {
         for entry in entries {
-            let Fate::Delivered { acknowledge: Some(id) } = entry.fate else {
+            let Fate::Delivered {
+                acknowledge: Some(id),
+            } = entry.fate
+            else {
                 continue;
             };
             match self.pipeline.source.remove(&id).await {

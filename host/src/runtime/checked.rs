@@ -48,8 +48,8 @@ pub struct Emission {
 pub struct Object {
     /// `<type>--<UUID>`.
     pub id: String,
-    /// The document as the guest wrote it.
-    pub document: Box<RawValue>,
+    /// The document as the guest wrote it: a JSON object.
+    pub document: String,
 }
 
 /// A file to copy from the source to the platform.
@@ -81,7 +81,8 @@ fn objects<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Obje
     Vec::<Box<RawValue>>::deserialize(deserializer)?
         .into_iter()
         .map(|document| {
-            let id = document_id(document.get()).map_err(serde::de::Error::custom)?;
+            let document = String::from(Box::<str>::from(document));
+            let id = document_id(&document).map_err(serde::de::Error::custom)?;
             Ok(Object { id, document })
         })
         .collect()
@@ -146,9 +147,10 @@ fn object(object: contract::StixObject) -> Result<Object, CallError> {
             "the same id twice",
         ));
     }
-    let document = RawValue::from_string(object.document)
-        .map_err(|error| output(format!("a document that is not JSON ({error})"), "JSON"))?;
-    Ok(Object { id, document })
+    Ok(Object {
+        id,
+        document: object.document,
+    })
 }
 
 fn artifact(json: &str) -> Result<Artifact, CallError> {
@@ -160,12 +162,17 @@ fn artifact(json: &str) -> Result<Artifact, CallError> {
     })
 }
 
-/// The id of a STIX object, or what was found instead.
+/// The id of a STIX object, or what was found instead. Reads the document to its end, so that what has an id
+/// is JSON.
 fn document_id(document: &str) -> Result<String, String> {
     #[derive(Deserialize)]
     struct Identified<'a> {
         #[serde(borrow)]
         id: std::borrow::Cow<'a, str>,
+    }
+    // Serde would read an array as the fields of the struct in their order.
+    if !document.starts_with('{') {
+        return Err("a document that is no JSON object".to_owned());
     }
     let Identified { id } = serde_json::from_str(document)
         .map_err(|error| format!("a document without a readable id ({error})"))?;
@@ -239,7 +246,7 @@ mod tests {
         let Outcome::Emit(emission) = checked.outcome else {
             panic!("not an emission")
         };
-        assert_eq!(emission.objects[0].document.get(), document);
+        assert_eq!(emission.objects[0].document, document);
     }
 
     #[test]
@@ -249,9 +256,14 @@ mod tests {
             (
                 ID,
                 "not JSON".to_owned(),
-                "a document without a readable id",
+                "a document that is no JSON object",
             ),
             (ID, "{}".to_owned(), "a document without a readable id"),
+            (
+                ID,
+                format!(r#"["{ID}"]"#),
+                "a document that is no JSON object",
+            ),
             (
                 ID,
                 format!(r#"{{"id":"{other}"}}"#),

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::error::CallError;
+
 /// A guest's description of itself.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Description {
@@ -13,6 +15,17 @@ pub struct Description {
     pub connector: ConnectorDefaults,
     /// Its settings.
     pub settings: Vec<SettingDescription>,
+}
+
+impl Description {
+    /// Reads what `describe` returned; anything but a description is no guest of ours.
+    pub(super) fn parse(json: &str) -> Result<Self, CallError> {
+        serde_json::from_str(json).map_err(|error| CallError::Output {
+            call: "describe",
+            found: format!("a description that cannot be read ({error})"),
+            allowed: "the JSON object that the contract documents".to_owned(),
+        })
+    }
 }
 
 /// Defaults that the host takes from the guest.

@@ -9,7 +9,7 @@ use wasmtime::component::{Component, Linker};
 use super::contract::{ConnectorPre, Setting};
 use super::description::Description;
 use super::engine::Engine;
-use super::error::{CallError, LoadError, OpenError};
+use super::error::{LoadError, OpenError};
 use super::mapper::{Instance, Mapper, State};
 
 /// The contract that this host serves.
@@ -107,15 +107,6 @@ impl Guest {
     /// When the guest refuses the settings, or the call fails.
     pub fn open(&self, settings: &[Setting]) -> Result<Mapper, OpenError> {
         Instance::new(&self.0.engine, &self.0.pre)?.open(settings)
-    }
-
-    /// What `describe` returned must be a description; anything else is no guest of ours.
-    pub(super) fn read_description(json: &str) -> Result<Description, CallError> {
-        serde_json::from_str(json).map_err(|error| CallError::Output {
-            call: "describe",
-            found: format!("a description that cannot be read ({error})"),
-            allowed: "the JSON object that the contract documents".to_owned(),
-        })
     }
 }
 

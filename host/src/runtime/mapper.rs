@@ -10,7 +10,6 @@ use super::contract::{
 use super::description::Description;
 use super::engine::{CORE_INSTANCES, Engine, Limits};
 use super::error::{CallError, OpenError};
-use super::guest::Guest;
 
 /// What wasmtime keeps beside an instance.
 pub(super) struct State {
@@ -77,7 +76,7 @@ impl Instance {
         let json = self.call("describe", |bindings, store| {
             bindings.cti_connector_mapping().call_describe(store)
         })?;
-        Guest::read_description(&json)
+        Description::parse(&json)
     }
 
     pub(super) fn open(mut self, settings: &[Setting]) -> Result<Mapper, OpenError> {

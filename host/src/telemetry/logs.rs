@@ -10,7 +10,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -62,6 +62,20 @@ pub enum Format {
 
 /// Sends the log of this process to standard error. Only the first call in a process counts.
 pub fn init(level: Level, format: Format) {
+    let colours = std::io::stderr().is_terminal();
+    // Only an earlier call can have failed it, and that one's lines go on.
+    drop(subscriber(level, format, colours, std::io::stderr).try_init());
+}
+
+fn subscriber<W>(
+    level: Level,
+    format: Format,
+    colours: bool,
+    writer: W,
+) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let level = match level {
         Level::Debug => LevelFilter::DEBUG,
         Level::Info => LevelFilter::INFO,
@@ -72,16 +86,12 @@ pub fn init(level: Level, format: Format) {
     let targets = Targets::new()
         .with_target("connector_host", level)
         .with_default(level.min(LevelFilter::WARN));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let registry = tracing_subscriber::registry().with(targets);
-    let result = match format {
-        Format::Json { name } => registry.with(lines.event_format(JsonLines { name })).try_init(),
-        Format::Text => registry
-            .with(lines.with_ansi(std::io::stderr().is_terminal()).with_target(false))
-            .try_init(),
-    };
-    // Only an earlier call can have failed it, and that one's lines go on.
-    drop(result);
+    match format {
+        Format::Json { name } => Box::new(registry.with(lines.event_format(JsonLines { name }))),
+        Format::Text => Box::new(registry.with(lines.with_ansi(colours).with_target(false))),
+    }
 }
 
 /// `{"timestamp", "level", "name", "message", "attributes"}`, as pycti writes them.
@@ -109,7 +119,10 @@ where
             tracing::Level::DEBUG | tracing::Level::TRACE => "DEBUG",
         };
         let mut line = Map::new();
-        line.insert("timestamp".into(), format!("{:.6}", Timestamp::now()).into());
+        line.insert(
+            "timestamp".into(),
+            format!("{:.6}", Timestamp::now()).into(),
+        );
         line.insert("level".into(), level.into());
         line.insert("name".into(), self.name.as_str().into());
         line.insert("message".into(), fields.message.into());
@@ -162,3 +175,6 @@ impl Visit for Fields {
         self.record(field, value.into());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,10 @@ pub const NO_FILTERS: &[(&str, &str)] = &[("MAX_AGE_DAYS", "0"), ("MAX_FILE_SIZE
 pub fn mapper() -> Result<Mapper> {
     let settings: Vec<Setting> = NO_FILTERS
         .iter()
-        .map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() })
+        .map(|(name, value)| Setting {
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+        })
         .collect();
     Mapper::open(&settings).map_err(|problems| anyhow!("{problems:?}"))
 }
@@ -42,7 +45,9 @@ pub fn decide(
 ) -> Result<(Vec<(Question, Answer)>, Emission)> {
     let mut answers = Vec::new();
     loop {
-        let verdict = mapper.map(item, &answers, now).map_err(|it| anyhow!("{it:?}"))?;
+        let verdict = mapper
+            .map(item, &answers, now)
+            .map_err(|it| anyhow!("{it:?}"))?;
         match verdict.outcome {
             Outcome::Emit(emission) => return Ok((answers, emission)),
             Outcome::Skip(skip) => bail!("{} is skipped: {}", item.id, skip.reason),
@@ -69,6 +74,8 @@ fn answer(mapper: &Mapper, world: &World, question: &Question) -> Result<Answer>
         return Ok(Answer::Absent);
     };
     let document = serde_json::json!({ "data": ruleset }).to_string();
-    let digest = mapper.digest(question, &document).map_err(|it| anyhow!("{it:?}"))?;
+    let digest = mapper
+        .digest(question, &document)
+        .map_err(|it| anyhow!("{it:?}"))?;
     Ok(Answer::Found(digest))
 }

@@ -11,11 +11,12 @@ use livehunt::contract::{self, Answer, Item, Question};
 
 use crate::expected;
 
-/// Notifications in a batch.
+/// Notifications that are mapped.
 const ITEMS: usize = 40;
 
-/// Batches. The machine's other work slows some of them down, never speeds one up: the fastest counts.
-const BATCHES: usize = 100;
+/// Calls for each notification. The machine's other work slows some of them down and speeds none up: the
+/// fastest counts.
+const ROUNDS: usize = 200;
 
 /// Times that the component is loaded.
 const LOADS: usize = 3;
@@ -51,7 +52,10 @@ impl GuestCall {
         let (guest, load) = load()?;
         let settings: Vec<runtime::Setting> = expected::NO_FILTERS
             .iter()
-            .map(|(name, value)| runtime::Setting { name: (*name).to_owned(), value: (*value).to_owned() })
+            .map(|(name, value)| runtime::Setting {
+                name: (*name).to_owned(),
+                value: (*value).to_owned(),
+            })
             .collect();
         let mut kept = guest.open(&settings)?;
         let map = |mapper: &mut runtime::Mapper, case: &Case| -> Result<()> {
@@ -60,37 +64,44 @@ impl GuestCall {
                 .then_some(())
                 .context("the component does not emit")
         };
-        let [mut component_best, mut native_best, mut fresh_best] = [Duration::MAX; 3];
-        for _ in 0..BATCHES {
-            component_best = component_best.min(time(&cases, |case| map(&mut kept, case))?);
-            native_best = native_best.min(time(&cases, |case| {
-                let (item, answers) = &case.native;
-                let verdict = native.map(item, answers, now).map_err(|it| anyhow!("{it:?}"))?;
-                matches!(black_box(verdict).outcome, contract::Outcome::Emit(_))
-                    .then_some(())
-                    .context("the native guest does not emit")
-            })?);
-            fresh_best = fresh_best.min(time(&cases, |case| map(&mut guest.open(&settings)?, case))?);
+        let map_natively = |case: &Case| -> Result<()> {
+            let (item, answers) = &case.native;
+            let verdict = native
+                .map(item, answers, now)
+                .map_err(|failure| anyhow!("{failure:?}"))?;
+            matches!(black_box(verdict).outcome, contract::Outcome::Emit(_))
+                .then_some(())
+                .context("the native guest does not emit")
+        };
+        let [mut in_component, mut natively, mut fresh] = [Duration::ZERO; 3];
+        for case in &cases {
+            let [mut one, mut two, mut three] = [Duration::MAX; 3];
+            for _ in 0..ROUNDS {
+                one = one.min(time(|| map(&mut kept, case))?);
+                two = two.min(time(|| map_natively(case))?);
+                three = three.min(time(|| map(&mut guest.open(&settings)?, case))?);
+            }
+            in_component += one;
+            natively += two;
+            fresh += three;
         }
+        let calls = u32::try_from(cases.len())?;
         let bytes: usize = cases.iter().map(|case| case.native.0.document.len()).sum();
         Ok(Self {
             items: cases.len(),
             bytes_per_item: bytes as f64 / cases.len() as f64,
-            component: component_best,
-            native: native_best,
-            fresh: fresh_best,
+            component: in_component / calls,
+            native: natively / calls,
+            fresh: fresh / calls,
             load,
         })
     }
 }
 
-/// Time of one call in a batch.
-fn time(cases: &[Case], mut call: impl FnMut(&Case) -> Result<()>) -> Result<Duration> {
+fn time(call: impl FnOnce() -> Result<()>) -> Result<Duration> {
     let started = Instant::now();
-    for case in cases {
-        call(case)?;
-    }
-    Ok(started.elapsed() / u32::try_from(cases.len())?)
+    call()?;
+    Ok(started.elapsed())
 }
 
 fn load() -> Result<(Guest, Duration)> {
@@ -117,7 +128,10 @@ fn cases(mapper: &livehunt::Mapper, scenario: &Scenario) -> Result<Vec<Case>> {
             let item = expected::item(notification);
             let (answers, _) = expected::decide(mapper, &world, &item, scenario.now)?;
             let component = (of_item(&item), answers.iter().map(of_answer).collect());
-            Ok(Case { native: (item, answers), component })
+            Ok(Case {
+                native: (item, answers),
+                component,
+            })
         })
         .collect()
 }

@@ -34,8 +34,9 @@ const SAMPLE: u64 = 400_000_000;
 
 fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let Some((process::LAUNCH, command)) =
-        arguments.split_first().map(|(it, rest)| (it.as_str(), rest))
+    if let Some((process::LAUNCH, command)) = arguments
+        .split_first()
+        .map(|(it, rest)| (it.as_str(), rest))
     {
         return process::launch(command);
     }
@@ -75,7 +76,11 @@ async fn bench() -> Result<()> {
     eprintln!("measuring a sample of {} MB …", SAMPLE / 1_000_000);
     let sample = whole_path::copy_sample(now, SAMPLE).await?;
     table.section(&format!("One sample of {} MB, copied", SAMPLE / 1_000_000));
-    table.row_with_bar("peak memory", table::megabytes(sample.peak), Bar::below_megabytes(sample.peak, 96));
+    table.row_with_bar(
+        "peak memory",
+        table::megabytes(sample.peak),
+        Bar::below_megabytes(sample.peak, 96),
+    );
     table.row("time", format!("{:.2} s", sample.wall.as_secs_f64()));
     table.row("CPU", format!("{:.2} s", sample.cpu.as_secs_f64()));
 
@@ -92,17 +97,39 @@ fn add_guest(table: &mut Table, guest: &GuestCall) -> Result<()> {
     ));
     let ratio = guest.component.as_secs_f64() / guest.native.as_secs_f64();
     table.row("in the component", microseconds(guest.component));
-    table.row("the same code compiled natively", microseconds(guest.native));
-    table.row_with_bar("ratio", format!("{ratio:.2}"), Bar::new("≤ 1.6", ratio <= 1.6));
-    table.row("in a fresh instance for each call", microseconds(guest.fresh));
+    table.row(
+        "the same code compiled natively",
+        microseconds(guest.native),
+    );
+    table.row_with_bar(
+        "ratio",
+        format!("{ratio:.2}"),
+        Bar::new("≤ 1.6", ratio <= 1.6),
+    );
+    table.row(
+        "in a fresh instance for each call",
+        microseconds(guest.fresh),
+    );
     let size = std::fs::metadata(host::component()?)?.len();
-    table.row_with_bar("size of the component", format!("{size} B"), Bar::new("< 700000 B", size < 700_000));
-    table.row("time to load it", format!("{:.0} ms", guest.load.as_secs_f64() * 1e3));
+    table.row_with_bar(
+        "size of the component",
+        format!("{size} B"),
+        Bar::new("< 700000 B", size < 700_000),
+    );
+    table.row(
+        "time to load it",
+        format!("{:.0} ms", guest.load.as_secs_f64() * 1e3),
+    );
     Ok(())
 }
 
 fn add_path(table: &mut Table, protocol: &str, measured: &Measured) {
-    let Measured { start, run, source_requests, platform_requests } = measured;
+    let Measured {
+        start,
+        run,
+        source_requests,
+        platform_requests,
+    } = measured;
     let each = |seconds: f64| seconds * 1e3 / NOTIFICATIONS as f64;
     let cpu = each(run.cpu.saturating_sub(start.cpu).as_secs_f64());
     let wall = run.wall.saturating_sub(start.wall).as_secs_f64();
@@ -110,13 +137,36 @@ fn add_path(table: &mut Table, protocol: &str, measured: &Measured) {
         "Whole path, {protocol} ({}): {NOTIFICATIONS} notifications, {RULESETS} rulesets, no latency",
         opencti::Options::default().version
     ));
-    table.row("notifications per second", format!("{:.0}", NOTIFICATIONS as f64 / wall));
-    table.row_with_bar("CPU per notification", format!("{cpu:.2} ms"), Bar::new("≤ 1 ms", cpu <= 1.0));
-    table.row("the same with the start-up", format!("{:.2} ms", each(run.cpu.as_secs_f64())));
-    table.row("CPU of the start-up", format!("{:.2} s", start.cpu.as_secs_f64()));
-    table.row("time of the start-up", format!("{:.2} s", start.wall.as_secs_f64()));
-    table.row_with_bar("peak memory", table::megabytes(run.peak), Bar::below_megabytes(run.peak, 64));
-    table.row("peak memory without notifications", table::megabytes(start.peak));
+    table.row(
+        "notifications per second",
+        format!("{:.0}", NOTIFICATIONS as f64 / wall),
+    );
+    table.row_with_bar(
+        "CPU per notification",
+        format!("{cpu:.2} ms"),
+        Bar::new("≤ 1 ms", cpu <= 1.0),
+    );
+    table.row(
+        "the same with the start-up",
+        format!("{:.2} ms", each(run.cpu.as_secs_f64())),
+    );
+    table.row(
+        "CPU of the start-up",
+        format!("{:.2} s", start.cpu.as_secs_f64()),
+    );
+    table.row(
+        "time of the start-up",
+        format!("{:.2} s", start.wall.as_secs_f64()),
+    );
+    table.row_with_bar(
+        "peak memory",
+        table::megabytes(run.peak),
+        Bar::below_megabytes(run.peak, 64),
+    );
+    table.row(
+        "peak memory without notifications",
+        table::megabytes(start.peak),
+    );
     for (kind, count) in source_requests {
         let limit = match kind.as_str() {
             "Page" => Some(NOTIFICATIONS.div_ceil(PAGE)),
@@ -125,7 +175,11 @@ fn add_path(table: &mut Table, protocol: &str, measured: &Measured) {
         };
         let name = format!("requests to VirusTotal: {kind}");
         match limit {
-            Some(limit) => table.row_with_bar(&name, count.to_string(), Bar::new(&format!("≤ {limit}"), *count <= limit)),
+            Some(limit) => table.row_with_bar(
+                &name,
+                count.to_string(),
+                Bar::new(&format!("≤ {limit}"), *count <= limit),
+            ),
             None => table.row(&name, count.to_string()),
         }
     }

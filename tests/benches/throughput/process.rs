@@ -58,7 +58,11 @@ pub async fn measure(
         .output()
         .await?;
     let log = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} failed:\n{log}", program.display());
+    ensure!(
+        output.status.success(),
+        "{} failed:\n{log}",
+        program.display()
+    );
     serde_json::from_slice(&output.stdout).context("no measurement came back")
 }
 
@@ -69,7 +73,10 @@ pub async fn measure(
 pub fn launch(command: &[String]) -> Result<ExitCode> {
     let (program, arguments) = command.split_first().context("launch: which program?")?;
     let started = Instant::now();
-    let child = Command::new(program).args(arguments).stdout(Stdio::null()).spawn()?;
+    let child = Command::new(program)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .spawn()?;
     let used = child.wait4()?;
     let cost = Cost {
         wall: started.elapsed(),
@@ -77,5 +84,9 @@ pub fn launch(command: &[String]) -> Result<ExitCode> {
         peak: used.rusage.maxrss,
     };
     println!("{}", serde_json::to_string(&cost)?);
-    Ok(if used.status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if used.status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

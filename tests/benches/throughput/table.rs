@@ -10,7 +10,10 @@ pub struct Bar {
 
 impl Bar {
     pub fn new(text: &str, met: bool) -> Self {
-        Self { text: text.to_owned(), met }
+        Self {
+            text: text.to_owned(),
+            met,
+        }
     }
 
     /// Megabytes of 10⁶ bytes.
@@ -26,7 +29,11 @@ pub fn megabytes(bytes: u64) -> String {
 
 enum Line {
     Section(String),
-    Row { name: String, value: String, bar: Option<Bar> },
+    Row {
+        name: String,
+        value: String,
+        bar: Option<Bar>,
+    },
 }
 
 /// Sections of rows: what was measured, the number, its bar, and whether the bar is met.
@@ -44,11 +51,19 @@ impl Table {
     }
 
     pub fn row(&mut self, name: &str, value: String) {
-        self.0.push(Line::Row { name: name.to_owned(), value, bar: None });
+        self.0.push(Line::Row {
+            name: name.to_owned(),
+            value,
+            bar: None,
+        });
     }
 
     pub fn row_with_bar(&mut self, name: &str, value: String, bar: Bar) {
-        self.0.push(Line::Row { name: name.to_owned(), value, bar: Some(bar) });
+        self.0.push(Line::Row {
+            name: name.to_owned(),
+            value,
+            bar: Some(bar),
+        });
     }
 }
 
@@ -58,8 +73,16 @@ impl fmt::Display for Table {
         for line in &self.0 {
             match line {
                 Line::Section(title) => writeln!(f, "\n  {title}")?,
-                Line::Row { name, value, bar: None } => writeln!(f, "    {name:<42}{value:>12}")?,
-                Line::Row { name, value, bar: Some(Bar { text, met }) } => {
+                Line::Row {
+                    name,
+                    value,
+                    bar: None,
+                } => writeln!(f, "    {name:<42}{value:>12}")?,
+                Line::Row {
+                    name,
+                    value,
+                    bar: Some(Bar { text, met }),
+                } => {
                     let verdict = if *met { "ok" } else { "MISSED" };
                     writeln!(f, "    {name:<42}{value:>12}   {text:<12}{verdict}")?;
                 }

@@ -50,7 +50,10 @@ impl WholePath {
             let (_, emission) = expected::decide(&mapper, &world, &item, scenario.now)?;
             expected_ids.extend(emission.objects.into_iter().map(|object| object.id));
         }
-        Ok(Self { scenario, expected_ids })
+        Ok(Self {
+            scenario,
+            expected_ids,
+        })
     }
 
     /// Measures over the API, or over the RabbitMQ at `amqp_url`.
@@ -58,11 +61,19 @@ impl WholePath {
     /// # Errors
     /// When the program fails, or delivers anything else than it should.
     pub async fn measure(&self, amqp_url: Option<&str>) -> Result<Measured> {
-        let empty = Scenario { notifications: 0, ..self.scenario.clone() };
+        let empty = Scenario {
+            notifications: 0,
+            ..self.scenario.clone()
+        };
         let (mut starts, mut runs) = (Vec::new(), Vec::new());
         let mut requests = None;
         for _ in 0..RUNS {
-            starts.push(Simulators::start(empty.world(), amqp_url).await?.run(&[]).await?);
+            starts.push(
+                Simulators::start(empty.world(), amqp_url)
+                    .await?
+                    .run(&[])
+                    .await?,
+            );
             let simulators = Simulators::start(self.scenario.world(), amqp_url).await?;
             runs.push(simulators.run(&[]).await?);
             self.check(&simulators.platform).await?;
@@ -82,11 +93,21 @@ impl WholePath {
     async fn check(&self, platform: &opencti::Server) -> Result<()> {
         platform.until_works_complete().await?;
         let errors = platform.work_errors();
-        ensure!(errors.is_empty(), "the platform refused objects: {errors:?}");
+        ensure!(
+            errors.is_empty(),
+            "the platform refused objects: {errors:?}"
+        );
         let missing = platform.read(|platform| {
-            self.expected_ids.iter().filter(|id| !platform.store.knows(id)).count()
+            self.expected_ids
+                .iter()
+                .filter(|id| !platform.store.knows(id))
+                .count()
         });
-        ensure!(missing == 0, "{missing} of {} objects did not arrive", self.expected_ids.len());
+        ensure!(
+            missing == 0,
+            "{missing} of {} objects did not arrive",
+            self.expected_ids.len()
+        );
         Ok(())
     }
 }
@@ -165,7 +186,10 @@ impl Simulators {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
-        let place = [("API_URL", self.source.api_url()), ("API_KEY", self.source.api_key().to_owned())];
+        let place = [
+            ("API_URL", self.source.api_url()),
+            ("API_KEY", self.source.api_key().to_owned()),
+        ];
         let place = place.iter().map(|(name, value)| (*name, value.as_str()));
         for (name, value) in place.chain(expected::NO_FILTERS.iter().chain(settings).copied()) {
             environment.insert(format!("{PREFIX}_{name}"), value.to_owned());
@@ -176,7 +200,9 @@ impl Simulators {
 
     fn source_requests(&self) -> BTreeMap<String, usize> {
         let counts = self.source.counts().into_iter();
-        counts.map(|(kind, count)| (format!("{kind:?}"), count)).collect()
+        counts
+            .map(|(kind, count)| (format!("{kind:?}"), count))
+            .collect()
     }
 
     fn platform_requests(&self) -> BTreeMap<String, usize> {

@@ -31,6 +31,7 @@ pub use error::error_body;
 pub use graphql::Request;
 pub use import::{Delivery, Properties, Via};
 pub use platform::Platform;
+pub use schema::of as schema;
 pub use server::{Options, Server};
 pub use store::{Store, Stored};
 pub use version::Version;

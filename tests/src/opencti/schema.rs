@@ -14,7 +14,7 @@ const SDL: &str = include_str!("schema.graphql");
 ///
 /// # Errors
 /// When the SDL is invalid, which a test excludes for every release that has a boundary.
-pub(crate) fn of(version: &Version) -> Result<Valid<Schema>> {
+pub fn of(version: &Version) -> Result<Valid<Schema>> {
     let mut schema = Schema::parse(SDL, "schema.graphql").map_err(|it| anyhow!("{it}"))?;
     schema.directive_definitions.shift_remove("since");
     schema.types.retain(|_, definition| match definition {
