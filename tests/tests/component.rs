@@ -329,7 +329,7 @@ fn seen_by_host(verdict: runtime::Verdict) -> Seen {
             let objects = emission.objects.into_iter();
             let emission = Emission {
                 objects: objects
-                    .map(|object| (object.id, object.document.get().to_owned()))
+                    .map(|object| (object.id, object.document))
                     .collect(),
                 artifacts: emission
                     .artifacts
