@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use crate::{opencti, virustotal};
 
 /// Longest time that a run in a test may take; a hang is then a failure with a log.
-const TIMEOUT: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Prefix of the guest's settings.
 const PREFIX: &str = "VIRUSTOTAL_LIVEHUNT_NOTIFICATIONS";

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 /// How long `until` waits before it says what did not happen. Long, since it is only reached when a
 /// test fails, and a loaded machine must not fail it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A value whose every change wakes those who wait for a condition on it.
 pub struct Watched<T>(watch::Sender<T>);
