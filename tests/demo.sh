@@ -25,8 +25,8 @@ cat <<END
   A simulated VirusTotal holds the notifications of a team's YARA rules: $(value virustotal)
   A simulated OpenCTI waits for knowledge:                              $(value opencti)
   The connector reads the notifications over HTTP, lets the guest (target/livehunt.wasm, sandboxed) filter
-  them and map them to STIX, and delivers. Filters of this run: EXTENSIONS=exe,dll,doc,  MIN_POSITIVES=5,
-  MAX_AGE_DAYS=3.
+  them and map them to STIX, and delivers. Filters of this run: EXTENSIONS=exe,dll,doc, MIN_POSITIVES=5,
+  MAX_AGE_DAYS=3. One file is no longer at VirusTotal: its notification fails, and stops nothing else.
 
 END
 
