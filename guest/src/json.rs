@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -19,6 +20,21 @@ impl<'a> Members<'a> {
     /// When `json` is not one JSON object.
     pub(crate) fn parse(json: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(json)
+    }
+
+    /// Reads an object and, in the same pass, those of its members that are named in `nested` and are objects:
+    /// most of a long document stands in them, and would otherwise be read twice.
+    ///
+    /// # Errors
+    /// When `json` is not one JSON object.
+    pub(crate) fn parse_nested<const N: usize>(
+        json: &'a str,
+        nested: [&str; N],
+    ) -> Result<(Self, [Option<Self>; N]), serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        let parsed = Nested(nested).deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(parsed)
     }
 
     pub(crate) fn text(&self, name: &str) -> Option<Text<'a>> {
@@ -100,6 +116,89 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
+struct Nested<'n, const N: usize>([&'n str; N]);
+
+impl<'de, const N: usize> DeserializeSeed<'de> for Nested<'_, N> {
+    type Value = (Members<'de>, [Option<Members<'de>>; N]);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, const N: usize> Visitor<'de> for Nested<'_, N> {
+    type Value = (Members<'de>, [Option<Members<'de>>; N]);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        let mut objects = [const { None }; N];
+        while let Some(name) = map.next_key::<Text<'de>>()? {
+            match self.0.iter().position(|it| **it == *name) {
+                Some(place) => objects[place] = map.next_value::<ObjectOrNothing<'de>>()?.0,
+                None => members.push((name, map.next_value()?)),
+            }
+        }
+        Ok((Members(members), objects))
+    }
+}
+
+/// An object; whatever else it may be counts as missing.
+struct ObjectOrNothing<'a>(Option<Members<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for ObjectOrNothing<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Look;
+
+        impl<'de> Visitor<'de> for Look {
+            type Value = ObjectOrNothing<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON value")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                Members::deserialize(MapAccessDeserializer::new(map))
+                    .map(|it| ObjectOrNothing(Some(it)))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(ObjectOrNothing(None))
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(ObjectOrNothing(None))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+                Ok(ObjectOrNothing(None))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+                Ok(ObjectOrNothing(None))
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+                Ok(ObjectOrNothing(None))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+                Ok(ObjectOrNothing(None))
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+                Ok(ObjectOrNothing(None))
+            }
+        }
+
+        deserializer.deserialize_any(Look)
+    }
+}
+
 /// A text, borrowed from the document where it holds no escapes.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -144,6 +243,24 @@ mod tests {
         assert!(members.object("list").is_none() && members.texts("object").is_empty());
         for no_object in ["", "[]", "{", "{}{}", "1"] {
             assert!(Members::parse(no_object).is_err(), "{no_object}");
+            assert!(
+                Members::parse_nested(no_object, ["a"]).is_err(),
+                "{no_object}"
+            );
+        }
+    }
+
+    #[test]
+    fn nested_objects_are_read_in_the_same_pass_and_nothing_else_is_one() {
+        let json = r#"{"a":{"x":1,"y":{"z":[1]}},"b":2}"#;
+        let (members, [a, missing]) = Members::parse_nested(json, ["a", "missing"]).unwrap();
+        assert_eq!(members.number("b"), Some(2));
+        assert_eq!(a.unwrap().number("x"), Some(1));
+        assert!(missing.is_none() && members.raw("a").is_none());
+        for other in ["null", "true", "-1", "1", "1.5", "\"text\"", "[{\"x\":1}]"] {
+            let json = format!(r#"{{"a":{other},"b":2}}"#);
+            let (members, [a]) = Members::parse_nested(&json, ["a"]).unwrap();
+            assert!(a.is_none() && members.number("b") == Some(2), "{other}");
         }
     }
 }

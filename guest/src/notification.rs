@@ -228,7 +228,8 @@ impl<'a> Notification<'a> {
     /// `malformed` without `type` or `id`, or with an `error` in place of the attributes, as for an object that
     /// VirusTotal no longer has; `unsupported` for an object of another type than [`EntityType`] lists.
     pub(crate) fn parse(document: &'a str) -> Result<Self, Failure> {
-        let members = Members::parse(document)
+        let nested = ["attributes", "context_attributes"];
+        let (members, [attributes, context]) = Members::parse_nested(document, nested)
             .map_err(|error| Failure::Malformed(format!("not a VirusTotal object: {error}")))?;
         let required = |name: &str| {
             members.text(name).ok_or_else(|| {
@@ -243,7 +244,6 @@ impl<'a> Notification<'a> {
                 &*object_type
             ))
         })?;
-        let attributes = members.object("attributes");
         if let (None, Some(error)) = (&attributes, members.object("error")) {
             return Err(Failure::Malformed(format!(
                 "VirusTotal sent an error in place of the {} {}: {}: {}",
@@ -253,7 +253,6 @@ impl<'a> Notification<'a> {
                 error.text("message").as_deref().unwrap_or("no message"),
             )));
         }
-        let context = members.object("context_attributes");
         Ok(Self {
             entity_type,
             id,

@@ -328,9 +328,7 @@ fn seen_by_host(verdict: runtime::Verdict) -> Seen {
         Outcome::Emit(emission) => {
             let objects = emission.objects.into_iter();
             let emission = Emission {
-                objects: objects
-                    .map(|object| (object.id, object.document))
-                    .collect(),
+                objects: objects.map(|object| (object.id, object.document)).collect(),
                 artifacts: emission
                     .artifacts
                     .iter()
