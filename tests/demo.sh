@@ -11,7 +11,7 @@ mkfifo "$folder/endpoints"
 # The simulator ends with its standard input.
 mkfifo "$folder/alive"
 exec 9<>"$folder/alive"
-target/release/simulator --latency-ms 20 "$@" >"$folder/endpoints" <"$folder/alive" &
+target/release/simulator --latency-ms 20 "$@" >"$folder/endpoints" <"$folder/alive" 9<&- &
 simulator=$!
 trap 'kill $simulator 2>/dev/null || true' EXIT INT TERM
 

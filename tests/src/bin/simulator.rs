@@ -42,9 +42,15 @@ struct Arguments {
     amqp_url: Option<String>,
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let result = runtime.block_on(simulate(Arguments::parse()));
+    // The thread that reads standard input may wait for ever: it is not waited for.
+    runtime.shutdown_background();
+    result
+}
+
+async fn simulate(arguments: Arguments) -> Result<()> {
     let latency = Duration::from_millis(arguments.latency_ms);
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
