@@ -28,7 +28,7 @@ fn scenario(notifications: usize) -> Scenario {
     }
 }
 
-/// Incidents that a run over the whole world leaves: one a notification, but for the object that is gone.
+/// Ids of the platform's objects of one type.
 fn ids(platform: &opencti::Server, kind: &str) -> BTreeSet<String> {
     platform
         .objects_of(kind)

@@ -55,9 +55,7 @@ impl LiveAnswers {
 
     async fn artifact_known(&self, sha256: &str) -> Result<Answer, Stop> {
         match self.platform.artifact_known(sha256).await {
-            Ok(Some(id)) => Ok(Answer::Found(
-                serde_json::json!({ "id": id.to_string() }).to_string(),
-            )),
+            Ok(Some(id)) => Ok(Answer::Found(serde_json::json!({ "id": id }).to_string())),
             Ok(None) => Ok(Answer::Absent),
             Err(error) if error.is_transient() => Err(error.into()),
             Err(error) => Ok(Answer::Refused(error.to_string())),
