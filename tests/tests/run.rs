@@ -9,24 +9,11 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use connector_tests::fault::{Fault, path};
-use connector_tests::fixtures::Scenario;
+use connector_tests::fixtures::{Scenario, now};
 use connector_tests::host::{CONNECTOR_ID, Host, rabbitmq};
 use connector_tests::virustotal::{Kind, error_body};
 use connector_tests::{opencti, stix, virustotal};
 use serde_json::{Value, json};
-
-fn now() -> u64 {
-    u64::try_from(jiff::Timestamp::now().as_second()).unwrap()
-}
-
-fn scenario(notifications: usize) -> Scenario {
-    Scenario {
-        now: now(),
-        notifications,
-        rulesets: 5,
-        ..Scenario::default()
-    }
-}
 
 /// Ids of the platform's objects of one type.
 fn ids(platform: &opencti::Server, kind: &str) -> BTreeSet<String> {
@@ -51,7 +38,7 @@ async fn platform(options: opencti::Options) -> Result<opencti::Server> {
 
 #[tokio::test]
 async fn every_notification_becomes_an_incident_with_its_objects() -> Result<()> {
-    let virustotal = virustotal::Server::start(scenario(95).world()).await?;
+    let virustotal = virustotal::Server::start(Scenario::of_today(95).world()).await?;
     let platform = platform(opencti::Options::default()).await?;
     let host =
         Host::new(&virustotal, &platform)?.setting("ENTITY_TYPES", "file,url,domain,ip_address");
@@ -89,7 +76,7 @@ async fn every_notification_becomes_an_incident_with_its_objects() -> Result<()>
 
 #[tokio::test]
 async fn a_second_run_delivers_nothing_twice() -> Result<()> {
-    let virustotal = virustotal::Server::start(scenario(60).world()).await?;
+    let virustotal = virustotal::Server::start(Scenario::of_today(60).world()).await?;
     let platform = platform(opencti::Options::default()).await?;
     let host = Host::new(&virustotal, &platform)?;
     host.run_once().await?;
@@ -108,7 +95,7 @@ async fn a_second_run_delivers_nothing_twice() -> Result<()> {
 
 #[tokio::test]
 async fn every_way_of_delivery_leaves_the_same_objects() -> Result<()> {
-    let world = scenario(50);
+    let world = Scenario::of_today(50);
     let folder = tempfile::tempdir()?;
     let virustotal = virustotal::Server::start(world.world()).await?;
     let by_api = platform(opencti::Options::default()).await?;
@@ -178,7 +165,7 @@ async fn one_binary_serves_every_release() -> Result<()> {
         "7.260422.0",
         "7.260817.0",
     ] {
-        let virustotal = virustotal::Server::start(scenario(20).world()).await?;
+        let virustotal = virustotal::Server::start(Scenario::of_today(20).world()).await?;
         let amqp = amqp_url.clone();
         let options = opencti::Options {
             amqp_url: amqp.clone(),
@@ -224,7 +211,7 @@ async fn one_binary_serves_every_release() -> Result<()> {
 
 #[tokio::test]
 async fn the_python_connectors_state_is_continued_and_kept_true() -> Result<()> {
-    let world = scenario(40).world();
+    let world = Scenario::of_today(40).world();
     let virustotal = virustotal::Server::start(world).await?;
     let platform = platform(opencti::Options::default()).await?;
     // Half of the notifications of two days are older than this, overlap included.
@@ -259,7 +246,7 @@ async fn the_python_connectors_state_is_continued_and_kept_true() -> Result<()> 
 
 #[tokio::test]
 async fn a_run_without_quota_ends_in_good_order_and_the_next_goes_on() -> Result<()> {
-    let virustotal = virustotal::Server::start(scenario(120).world()).await?;
+    let virustotal = virustotal::Server::start(Scenario::of_today(120).world()).await?;
     let platform = platform(opencti::Options::default()).await?;
     let host = Host::new(&virustotal, &platform)?.setting("CREATE_YARA_RULE", "false");
     virustotal.edit(|world| world.quota = Some(2));
@@ -311,7 +298,7 @@ async fn a_limit_is_kept_and_the_next_run_goes_on_behind_it() -> Result<()> {
     let virustotal = virustotal::Server::start(
         Scenario {
             mixed: false,
-            ..scenario(25)
+            ..Scenario::of_today(25)
         }
         .world(),
     )
@@ -335,7 +322,7 @@ async fn notifications_are_deleted_only_when_delivered() -> Result<()> {
     let virustotal = virustotal::Server::start(
         Scenario {
             mixed: false,
-            ..scenario(20)
+            ..Scenario::of_today(20)
         }
         .world(),
     )
@@ -368,7 +355,7 @@ async fn notifications_are_deleted_only_when_delivered() -> Result<()> {
 async fn one_bad_object_stops_nothing() -> Result<()> {
     let mut world = Scenario {
         mixed: false,
-        ..scenario(10)
+        ..Scenario::of_today(10)
     }
     .world();
     let date = now() - 3600;
@@ -406,7 +393,7 @@ async fn what_passes_is_asked_again() -> Result<()> {
     let virustotal = virustotal::Server::start(
         Scenario {
             mixed: false,
-            ..scenario(60)
+            ..Scenario::of_today(60)
         }
         .world(),
     )

@@ -12,13 +12,9 @@ use connector_tests::virustotal::Kind;
 use connector_tests::{opencti, virustotal};
 
 fn scenario(notifications: usize) -> Scenario {
-    let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap();
     Scenario {
-        now,
-        notifications,
-        rulesets: 5,
         mixed: false,
-        ..Scenario::default()
+        ..Scenario::of_today(notifications)
     }
 }
 

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::config::{GuestDefaults, Raw};
-use crate::runtime::{
-    Description, Engine, Guest, Limits, Mapper, OpenError, Pool, Setting, Severity,
-};
+use crate::pipeline::log_remark;
+use crate::runtime::{Description, Engine, Guest, Limits, Mapper, OpenError, Pool, Setting};
 use crate::telemetry;
 
 /// Guests at work at a time: mapping is a small part of a run, most of which waits for the network.
@@ -92,16 +91,7 @@ pub(super) fn open(guest: &Guest, settings: &[(String, String)]) -> anyhow::Resu
         Err(OpenError::Call(error)) => return Err(error).context("cannot open the guest"),
     };
     for remark in mapper.remarks()? {
-        log_remark(remark.severity, &remark.message);
+        log_remark(&remark, None);
     }
     Ok(Pool::new(guest.clone(), settings, mapper))
-}
-
-pub(super) fn log_remark(severity: Severity, message: &str) {
-    match severity {
-        Severity::Debug => tracing::debug!("{message}"),
-        Severity::Info => tracing::info!("{message}"),
-        Severity::Warn => tracing::warn!("{message}"),
-        Severity::Error => tracing::error!("{message}"),
-    }
 }

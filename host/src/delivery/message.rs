@@ -1,8 +1,8 @@
 //! A message to the platform's workers (protocol section 7).
 
-use base64::Engine as _;
+use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Batch;
 
@@ -12,13 +12,18 @@ struct Message<'a> {
     applicant_id: &'a str,
     action_sequence: u64,
     entities_types: [&'static str; 0],
-    /// The bundle's JSON text in base64.
-    content: String,
+    #[serde(serialize_with = "base64")]
+    content: &'a str,
     update: bool,
     draft_id: Option<&'static str>,
     no_split: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     work_id: Option<&'a str>,
+}
+
+/// The bundle's JSON text in base64, written straight into the message: bundles are large.
+fn base64<S: Serializer>(bundle: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&Base64Display::new(bundle.as_bytes(), &STANDARD))
 }
 
 /// The messages that carry a batch: one where the workers leave it whole (`no_split`), else one an object,
@@ -29,13 +34,13 @@ pub(super) fn messages(
     applicant_id: &str,
     work_id: Option<&str>,
 ) -> Vec<Vec<u8>> {
-    let message = |action_sequence: u64, bundle: String| {
+    let message = |action_sequence: u64, bundle: &str| {
         json(&Message {
             bundle_type: "QUEUE_BUNDLE",
             applicant_id,
             action_sequence,
             entities_types: [],
-            content: STANDARD.encode(bundle),
+            content: bundle,
             update: false,
             draft_id: None,
             no_split,
@@ -43,11 +48,11 @@ pub(super) fn messages(
         })
     };
     if no_split {
-        return vec![message(1, batch.to_bundle_json())];
+        return vec![message(1, &batch.to_bundle_json())];
     }
     (1..)
         .zip(batch.single_bundles())
-        .map(|(sequence, bundle)| message(sequence, bundle))
+        .map(|(sequence, bundle)| message(sequence, &bundle))
         .collect()
 }
 
@@ -56,11 +61,16 @@ pub(super) fn messages(
     reason = "the message holds texts, numbers and truth values, which serde_json always writes"
 )]
 fn json(message: &Message<'_>) -> Vec<u8> {
-    serde_json::to_vec(message).expect("a message is JSON")
+    /// Enough for all but the bundle, so that the buffer never grows.
+    const ENVELOPE: usize = 512;
+    let mut json = Vec::with_capacity(message.content.len().div_ceil(3) * 4 + ENVELOPE);
+    serde_json::to_writer(&mut json, message).expect("a message is JSON");
+    json
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
     use serde_json::{Value, json};
 
     use super::super::testing::object;

@@ -8,11 +8,13 @@
 mod answers;
 mod artifacts;
 mod decide;
+mod remark;
 mod report;
 mod run;
 mod stop;
 
 pub use decide::{Answers, Decision, decide};
+pub use remark::log_remark;
 pub use report::{End, Report};
 pub use run::Pipeline;
 

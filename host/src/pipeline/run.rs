@@ -10,11 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::answers::LiveAnswers;
 use super::decide::{Decision, decide};
+use super::remark::log_remark;
 use super::report::{End, Report};
 use super::stop::Stop;
 use crate::delivery::{Batch, Deliverer, Object};
 use crate::opencti::{self, Generation, Saved, StateKeeper, Work};
-use crate::runtime::{Emission, Item, Pool, Remark, Severity};
+use crate::runtime::{Emission, Item, Pool};
 use crate::state::State;
 use crate::virustotal::{self, FeedRequest, ItemId};
 
@@ -250,7 +251,9 @@ impl Run<'_> {
                 return Ok(());
             };
             let (decision, remarks) = decision?;
-            log_remarks(&id, &remarks);
+            for remark in &remarks {
+                log_remark(remark, Some(id.as_str()));
+            }
             self.take(id, observed, decision).await?;
             (self.progress)(&self.report);
         }
@@ -400,17 +403,5 @@ impl Run<'_> {
             tracing::warn!(%error, "cannot close the work on the platform");
         }
         self.report
-    }
-}
-
-fn log_remarks(id: &ItemId, remarks: &[Remark]) {
-    let notification = id.as_str();
-    for Remark { severity, message } in remarks {
-        match severity {
-            Severity::Debug => tracing::debug!(notification, "{message}"),
-            Severity::Info => tracing::info!(notification, "{message}"),
-            Severity::Warn => tracing::warn!(notification, "{message}"),
-            Severity::Error => tracing::error!(notification, "{message}"),
-        }
     }
 }

@@ -9,10 +9,9 @@ mod table;
 mod whole_path;
 
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result};
-use connector_tests::fixtures::Scenario;
+use anyhow::Result;
+use connector_tests::fixtures::{Scenario, now};
 use connector_tests::host;
 use connector_tests::opencti;
 
@@ -45,10 +44,7 @@ fn main() -> Result<ExitCode> {
 }
 
 async fn bench() -> Result<()> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .context("the clock is before 1970")?
-        .as_secs();
+    let now = now();
     let scenario = Scenario {
         now,
         notifications: NOTIFICATIONS,

@@ -1,11 +1,11 @@
 //! `simulator`: a VirusTotal to hunt in and an OpenCTI to deliver to, both on loopback.
 
 use std::io::Write as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Parser;
-use connector_tests::fixtures::Scenario;
+use connector_tests::fixtures::{Scenario, now};
 use connector_tests::opencti::{self, Version};
 use connector_tests::virustotal;
 use serde_json::json;
@@ -52,12 +52,9 @@ fn main() -> Result<()> {
 
 async fn simulate(arguments: Arguments) -> Result<()> {
     let latency = Duration::from_millis(arguments.latency_ms);
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .context("the clock is before 1970")?;
     let scenario = Scenario {
         seed: arguments.seed,
-        now: now.as_secs(),
+        now: now(),
         hours: arguments.hours,
         notifications: arguments.notifications,
         rulesets: arguments.rulesets,
