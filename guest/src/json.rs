@@ -1,185 +1,157 @@
 //! JSON objects whose members may be anything: what is not of the wanted type counts as missing.
 //!
 //! One reader for all objects, in place of a derived one for each: it is lenient by construction, reads only
-//! what is asked for, and keeps the component small.
+//! what is asked for, and keeps the component small. Serde reads what is asked for; all the rest, which is
+//! most of a notification, `span` only steps over.
+
+mod span;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
+use serde::Deserialize;
+
+use span::Spans;
 
 /// The members of a JSON object, in the order of the text, their values not yet read.
-pub(crate) struct Members<'a>(Vec<(Text<'a>, &'a RawValue)>);
+pub(crate) struct Members<'a>(Vec<(Text<'a>, &'a str)>);
+
+/// A text that is not one JSON object.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a JSON object, which this ceases to be at byte {at} of {length}")]
+pub(crate) struct NoObject {
+    at: usize,
+    length: usize,
+}
 
 impl<'a> Members<'a> {
     /// # Errors
-    /// When `json` is not one JSON object.
-    pub(crate) fn parse(json: &'a str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(json)
+    /// When `json` is not one JSON object, as far as that shows without reading the values.
+    pub(crate) fn parse(json: &'a str) -> Result<Self, NoObject> {
+        let (members, []) = Self::parse_nested(json, [])?;
+        Ok(members)
     }
 
     /// Reads an object and, in the same pass, those of its members that are named in `nested` and are objects:
-    /// most of a long document stands in them, and would otherwise be read twice.
+    /// most of a long document stands in them, and would otherwise be stepped over twice.
     ///
     /// # Errors
-    /// When `json` is not one JSON object.
+    /// Like [`Members::parse`].
     pub(crate) fn parse_nested<const N: usize>(
         json: &'a str,
         nested: [&str; N],
-    ) -> Result<(Self, [Option<Self>; N]), serde_json::Error> {
-        let mut deserializer = serde_json::Deserializer::from_str(json);
-        let parsed = Nested(nested).deserialize(&mut deserializer)?;
-        deserializer.end()?;
-        Ok(parsed)
+    ) -> Result<(Self, [Option<Self>; N]), NoObject> {
+        let mut spans = Spans::new(json);
+        let mut objects = [const { None }; N];
+        match read(&mut spans, &nested, &mut objects) {
+            Some(members) if spans.peek().is_none() => Ok((members, objects)),
+            _ => Err(NoObject {
+                at: spans.position(),
+                length: json.len(),
+            }),
+        }
     }
 
     pub(crate) fn text(&self, name: &str) -> Option<Text<'a>> {
-        self.read(name)
+        self.value(name)
     }
 
     /// A whole number, 0 or more.
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
-        self.read(name)
+        self.value(name)
     }
 
     pub(crate) fn boolean(&self, name: &str) -> Option<bool> {
-        self.read(name)
+        self.value(name)
     }
 
     pub(crate) fn object(&self, name: &str) -> Option<Members<'a>> {
-        self.read(name)
+        Members::parse(self.raw(name)?).ok()
     }
 
     /// The texts of a list; its other elements are left out.
     pub(crate) fn texts(&self, name: &str) -> Vec<Text<'a>> {
-        self.list(name)
+        let texts = self.elements(name).into_iter();
+        texts
+            .filter_map(|json| serde_json::from_str(json).ok())
+            .collect()
     }
 
     /// The objects of a list; its other elements are left out.
     pub(crate) fn objects(&self, name: &str) -> Vec<Members<'a>> {
-        self.list(name)
+        let objects = self.elements(name).into_iter();
+        objects
+            .filter_map(|json| Members::parse(json).ok())
+            .collect()
     }
 
     /// The member as it is written.
-    pub(crate) fn raw(&self, name: &str) -> Option<&'a RawValue> {
+    pub(crate) fn raw(&self, name: &str) -> Option<&'a str> {
         let mut latest_first = self.0.iter().rev();
         latest_first
             .find(|(it, _)| **it == *name)
-            .map(|(_, raw)| *raw)
+            .map(|(_, json)| *json)
     }
 
     /// All members that are objects.
     pub(crate) fn into_objects(self) -> impl Iterator<Item = (Text<'a>, Members<'a>)> {
         self.0
             .into_iter()
-            .filter_map(|(name, raw)| Some((name, Members::parse(raw.get()).ok()?)))
+            .filter_map(|(name, json)| Some((name, Members::parse(json).ok()?)))
     }
 
-    fn read<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
-        serde_json::from_str(self.raw(name)?.get()).ok()
+    fn value<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
+        serde_json::from_str(self.raw(name)?).ok()
     }
 
-    fn list<T: Deserialize<'a>>(&self, name: &str) -> Vec<T> {
-        let elements: Vec<&'a RawValue> = self.read(name).unwrap_or_default();
+    fn elements(&self, name: &str) -> Vec<&'a str> {
+        let mut elements = Vec::new();
+        let whole = self.raw(name).and_then(|json| {
+            Spans::new(json).list(*b"[]", |spans| {
+                elements.push(spans.value()?);
+                Some(())
+            })
+        });
+        if whole.is_none() {
+            elements.clear();
+        }
         elements
-            .into_iter()
-            .filter_map(|raw| serde_json::from_str(raw.get()).ok())
-            .collect()
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (members, []) = Nested([]).deserialize(deserializer)?;
-        Ok(members)
-    }
-}
-
-struct Nested<'n, const N: usize>([&'n str; N]);
-
-impl<'de, const N: usize> DeserializeSeed<'de> for Nested<'_, N> {
-    type Value = (Members<'de>, [Option<Members<'de>>; N]);
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de, const N: usize> Visitor<'de> for Nested<'_, N> {
-    type Value = (Members<'de>, [Option<Members<'de>>; N]);
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::new();
-        let mut objects = [const { None }; N];
-        while let Some(name) = map.next_key::<Text<'de>>()? {
-            match self.0.iter().position(|it| **it == *name) {
-                Some(place) => objects[place] = map.next_value::<ObjectOrNothing<'de>>()?.0,
-                None => members.push((name, map.next_value()?)),
+/// Reads an object: those members that are named in `nested` into `objects`, if they are objects.
+fn read<'a>(
+    spans: &mut Spans<'a>,
+    nested: &[&str],
+    objects: &mut [Option<Members<'a>>],
+) -> Option<Members<'a>> {
+    let mut members = Vec::new();
+    spans.list(*b"{}", |spans| {
+        let name = name(spans.value()?)?;
+        spans.step_over(b':')?;
+        match nested.iter().position(|it| **it == *name) {
+            Some(place) if spans.peek() == Some(b'{') => {
+                objects[place] = Some(read(spans, &[], &mut [])?);
             }
+            Some(place) => {
+                spans.value()?;
+                objects[place] = None;
+            }
+            None => members.push((name, spans.value()?)),
         }
-        Ok((Members(members), objects))
-    }
+        Some(())
+    })?;
+    Some(Members(members))
 }
 
-/// An object; whatever else it may be counts as missing.
-struct ObjectOrNothing<'a>(Option<Members<'a>>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for ObjectOrNothing<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Look;
-
-        impl<'de> Visitor<'de> for Look {
-            type Value = ObjectOrNothing<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON value")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                Members::deserialize(MapAccessDeserializer::new(map))
-                    .map(|it| ObjectOrNothing(Some(it)))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(ObjectOrNothing(None))
-            }
-
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(ObjectOrNothing(None))
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-                Ok(ObjectOrNothing(None))
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-                Ok(ObjectOrNothing(None))
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-                Ok(ObjectOrNothing(None))
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-                Ok(ObjectOrNothing(None))
-            }
-
-            fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-                Ok(ObjectOrNothing(None))
-            }
-        }
-
-        deserializer.deserialize_any(Look)
+/// A member's name; as it is written where no text can be made of it, as of a lone surrogate: nobody asks for it.
+fn name(json: &str) -> Option<Text<'_>> {
+    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        return Some(serde_json::from_str(json).unwrap_or(Text(Cow::Borrowed(json))));
     }
+    Some(Text(Cow::Borrowed(inner)))
 }
 
 /// A text, borrowed from the document where it holds no escapes.
@@ -203,6 +175,9 @@ impl fmt::Debug for Text<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -224,7 +199,20 @@ mod tests {
             assert_eq!(members.text(name), None, "{name}");
         }
         assert!(members.object("list").is_none() && members.texts("object").is_empty());
-        for no_object in ["", "[]", "{", "{}{}", "1"] {
+        for no_object in [
+            "",
+            "[]",
+            "{",
+            "{}{}",
+            "1",
+            "{,}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{1:1}",
+            "{\"a\":\"}",
+            "{\"a\":[}",
+        ] {
             assert!(Members::parse(no_object).is_err(), "{no_object}");
             assert!(
                 Members::parse_nested(no_object, ["a"]).is_err(),
@@ -244,6 +232,60 @@ mod tests {
             let json = format!(r#"{{"a":{other},"b":2}}"#);
             let (members, [a]) = Members::parse_nested(&json, ["a"]).unwrap();
             assert!(a.is_none() && members.number("b") == Some(2), "{other}");
+        }
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "[\\PC\"\\\\{}\\[\\],:\n]{0,30}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            let name = "[a-z\"\\\\ ]{0,12}";
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::btree_map(name, inner, 0..6)
+                    .prop_map(|it| Value::Object(it.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn members_and_elements_are_those_that_serde_finds(value in value(), pretty in any::<bool>()) {
+            let json = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
+            let json = json.unwrap();
+            let document = format!("{{\"list\":{json}}}");
+            let members = Members::parse(&document).unwrap();
+            prop_assert_eq!(members.raw("list").unwrap(), &json);
+            let parse = |json: &str| serde_json::from_str::<Value>(json).unwrap();
+            if let Value::Array(expected) = &value {
+                let found: Vec<Value> = members.elements("list").into_iter().map(parse).collect();
+                prop_assert_eq!(&found, expected);
+            }
+            prop_assert_eq!(members.object("list").is_some(), value.is_object());
+            if let (Value::Object(expected), Some(object)) = (&value, members.object("list")) {
+                let found: Vec<(String, Value)> =
+                    object.0.iter().map(|(name, json)| (name.to_string(), parse(json))).collect();
+                let expected: Vec<_> = expected.clone().into_iter().collect();
+                prop_assert_eq!(found, expected);
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(json in "[\\PC]{0,40}|[{}\\[\\]\",:\\\\1a ]{0,40}") {
+            let members = Members::parse(&json);
+            if serde_json::from_str::<serde_json::Map<String, Value>>(&json).is_ok() {
+                prop_assert!(members.is_ok());
+            }
+            if let Ok(members) = members {
+                for (name, _) in &members.0 {
+                    members.objects(name);
+                }
+            }
         }
     }
 }

@@ -3,8 +3,6 @@
 //! Only `type` and `id` are sure to be there. Whatever else is absent, `null` or of another type than
 //! documented counts as missing: one odd field must not cost an alert.
 
-use serde_json::value::RawValue;
-
 use crate::contract::Failure;
 use crate::json::{Members, Text};
 
@@ -64,8 +62,8 @@ pub(crate) struct Attributes<'a> {
     pub first_submission_date: Option<u64>,
     pub last_analysis_stats: Option<Stats>,
     /// By engine. Read only on demand: it is most of the document.
-    last_analysis_results: Option<&'a RawValue>,
-    malware_config: Option<&'a RawValue>,
+    last_analysis_results: Option<&'a str>,
+    malware_config: Option<&'a str>,
     /// Whether VirusTotal still has the file.
     pub downloadable: Option<bool>,
     /// Of a URL: its text.
@@ -103,7 +101,7 @@ impl<'a> Attributes<'a> {
     pub(crate) fn analysis_results(&self) -> Vec<EngineResult<'a>> {
         let by_engine = self
             .last_analysis_results
-            .and_then(|raw| Members::parse(raw.get()).ok());
+            .and_then(|json| Members::parse(json).ok());
         by_engine
             .into_iter()
             .flat_map(Members::into_objects)
@@ -116,7 +114,7 @@ impl<'a> Attributes<'a> {
     }
 
     pub(crate) fn malware_config(&self) -> Option<serde_json::Value> {
-        serde_json::from_str(self.malware_config?.get()).ok()
+        serde_json::from_str(self.malware_config?).ok()
     }
 }
 
@@ -300,12 +298,12 @@ mod tests {
     #[test]
     fn what_is_not_a_livehunt_object_is_named() {
         let cases = [
-            ("", "not a VirusTotal object: EOF"),
             (
-                r#"["file","x"]"#,
-                "not a VirusTotal object: invalid type: sequence, expected a JSON object",
+                "",
+                "not a VirusTotal object: expected a JSON object, which this ceases to be at byte 0 of 0",
             ),
-            (r#"{"type":"file","id":"#, "not a VirusTotal object: EOF"),
+            (r#"["file","x"]"#, "at byte 0 of 12"),
+            (r#"{"type":"file","id":"#, "at byte 20 of 20"),
             (r#"{"id":"x"}"#, "has no text in \"type\""),
             (r#"{"type":"file","id":null}"#, "has no text in \"id\""),
             (
