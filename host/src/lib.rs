@@ -1,16 +1,18 @@
 //! A generic connector runtime: runs a sandboxed guest that maps what VirusTotal reports to STIX, and
 //! moves the bytes between VirusTotal, OpenCTI and RabbitMQ.
 //!
-//! Imports run downwards only: `cli` → `schedule` → `pipeline` → `runtime`, `virustotal`, `opencti`,
-//! `delivery` → `config`, `state`, `telemetry`.
+//! Imports run downwards only: `cli` → `schedule`, `swap` → `pipeline` → `runtime`, `virustotal`, `opencti`,
+//! `delivery`, `guest_source` → `config`, `state`, `telemetry`.
 
 pub mod cli;
 pub mod config;
 pub mod delivery;
+pub mod guest_source;
 pub mod opencti;
 pub mod pipeline;
 pub mod runtime;
 pub mod schedule;
 pub mod state;
+pub mod swap;
 pub mod telemetry;
 pub mod virustotal;

@@ -20,7 +20,7 @@ const LARGEST: u64 = 700_000;
 
 static GUEST: LazyLock<Guest> = LazyLock::new(|| {
     let component = host::component().unwrap_or_else(|error| panic!("{error:#}"));
-    let engine = Engine::new(2, Limits::default()).unwrap();
+    let engine = Engine::new(2, Limits::default(), None).unwrap();
     Guest::load(&engine, &component).unwrap_or_else(|error| panic!("{error}"))
 });
 

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector_host::runtime::{CallError, Engine, Guest, Item, Limits, LoadError, Pool, Question};
+use connector_host::runtime::{
+    CONTRACT, CallError, Engine, Guest, Item, Limits, LoadError, Pool, Question,
+};
 use connector_tests::host;
 
 /// Some minutes after the newest notification of the fixtures.
@@ -17,7 +19,7 @@ fn component() -> PathBuf {
 }
 
 fn load(path: &Path) -> Result<Guest, LoadError> {
-    Guest::load(&Engine::new(1, Limits::default()).unwrap(), path)
+    Guest::load(&Engine::new(1, Limits::default(), None).unwrap(), path)
 }
 
 fn refusal(bytes: &[u8]) -> LoadError {
@@ -39,7 +41,7 @@ fn text_format(text: &str) -> Vec<u8> {
 
 /// A pool of one worker within the limits.
 fn pool(limits: Limits) -> Pool {
-    let engine = Engine::new(1, limits).unwrap();
+    let engine = Engine::new(1, limits, None).unwrap();
     let guest = Guest::load(&engine, &component()).unwrap_or_else(|error| panic!("{error}"));
     let first = guest.open(&[]).unwrap_or_else(|error| panic!("{error}"));
     Pool::new(guest, Vec::new(), first)
@@ -114,27 +116,46 @@ fn a_component_that_imports_anything_is_refused_by_the_names_of_its_imports() {
 }
 
 #[test]
-fn a_component_of_another_contract_is_refused_by_what_it_exports() {
-    for (text, expected) in [
-        ("(component)", "it exports nothing"),
+fn a_component_of_another_contract_is_refused_by_what_it_speaks_and_what_is_served() {
+    let exporting = |name: &str| {
+        format!(r#"(component (instance $empty) (export "{name}" (instance $empty)))"#)
+    };
+    let served = CONTRACT.to_string();
+    let newer = format!("{}.{}.0", CONTRACT.major, CONTRACT.minor + 1);
+    let other = format!("{}.0.0", CONTRACT.major + 1);
+    let cases = [
         (
-            r#"(component (instance $empty) (export "cti:connector/mapping@2.0.0" (instance $empty)))"#,
-            "it exports cti:connector/mapping@2.0.0",
+            "(component)".to_owned(),
+            format!(
+                "does not speak cti:connector@{served}, which is what this host serves: it exports nothing"
+            ),
         ),
         (
-            r#"(component (instance $empty) (export "cti:connector/mapping@1.0.0" (instance $empty)))"#,
-            "it exports cti:connector/mapping@1.0.0",
+            exporting("wasi:cli/run@0.2.0"),
+            format!(
+                "does not speak cti:connector@{served}, which is what this host serves: it exports wasi:cli/run@0.2.0"
+            ),
         ),
-    ] {
-        let error = refusal(&text_format(text));
-        assert!(matches!(error, LoadError::Contract { .. }), "{error}");
-        assert!(error.to_string().contains(expected), "{error}");
-        assert!(
-            error
-                .to_string()
-                .contains("the contract cti:connector@1.0.0"),
-            "{error}"
-        );
+        (
+            exporting(&format!("cti:connector/mapping@{other}")),
+            format!(
+                "speaks cti:connector@{other}; this host serves cti:connector@{served}, and versions that differ"
+            ),
+        ),
+        (
+            exporting(&format!("cti:connector/mapping@{newer}")),
+            format!(
+                "speaks cti:connector@{newer} and needs what cti:connector@{served}, which this host serves, does not have"
+            ),
+        ),
+        (
+            exporting(&format!("cti:connector/mapping@{served}")),
+            format!("says that it speaks cti:connector@{served}, but does not"),
+        ),
+    ];
+    for (text, expected) in cases {
+        let error = refusal(&text_format(&text)).to_string();
+        assert!(error.contains(&expected), "{text}: {error}");
     }
 }
 
@@ -202,9 +223,9 @@ async fn failures_of_items_and_worn_instances_leave_the_pool_at_work() {
             document: document.to_owned(),
         })
     };
-    for items_per_instance in [1, 2, 1_000] {
+    for calls_per_instance in [1, 2, 1_000] {
         let pool = pool(Limits {
-            items_per_instance,
+            calls_per_instance,
             ..Limits::default()
         });
         for _ in 0..10 {

@@ -11,10 +11,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::start::{self, Setup};
-use crate::config;
+use super::start::Setup;
 use crate::delivery::{Batch, Object};
-use crate::pipeline::{Answers, Decision, decide};
+use crate::pipeline::{Answers, Decided, Decision, decide};
 use crate::runtime::{Answer, Item, Pool, Question, Severity};
 use crate::virustotal::{LookupPath, Pointer};
 
@@ -34,9 +33,8 @@ pub(super) struct MapArguments {
 }
 
 pub(super) fn map(setup: &Setup, arguments: &MapArguments) -> anyhow::Result<ExitCode> {
-    let guest = setup.load_guest()?;
-    let settings = config::guest_settings(&setup.raw, &start::defaults(guest.description()));
-    let pool = start::open(&guest, &settings)?;
+    let (guest, chooser) = setup.first_guest(&setup.source()?)?;
+    let pool = chooser.workshop().open(&guest)?;
     let now = arguments.now.unwrap_or_else(Timestamp::now).as_second();
     let now = u64::try_from(now).context("--now is before 1970")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -87,8 +85,9 @@ impl Mapping {
             }
         };
         let id = item.id.clone();
-        let Ok((decision, remarks)) =
-            decide(&self.pool, Arc::new(item), self.now, &self.answers).await;
+        let Ok(Decided {
+            decision, remarks, ..
+        }) = decide(&self.pool, Arc::new(item), self.now, &self.answers).await;
         for remark in remarks {
             eprintln!("{id}: {}: {}", severity(remark.severity), remark.message);
         }

@@ -14,9 +14,9 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "connector-host", version, max_term_width = 100)]
 pub struct Arguments {
-    /// The guest component; wins over CONNECTOR_GUEST.
-    #[arg(long, global = true, value_name = "FILE")]
-    guest: Option<PathBuf>,
+    /// The guest: a component's file, a folder of them, or an OCI reference; wins over CONNECTOR_GUEST.
+    #[arg(long, global = true, value_name = "SOURCE")]
+    guest: Option<String>,
 
     /// Settings that the environment does not give; need not exist.
     #[arg(long, global = true, value_name = "FILE", default_value = "config.yml")]

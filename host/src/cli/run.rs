@@ -7,14 +7,16 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::start::{self, Setup};
+use super::start::Setup;
 use super::summary;
 use crate::config::{self, Http, Settings};
 use crate::delivery::Deliverer;
+use crate::guest_source::Watcher;
 use crate::opencti::{self, StateKeeper};
 use crate::pipeline::{End, Pipeline, Report};
-use crate::runtime::Pool;
+use crate::runtime::Live;
 use crate::schedule::{self, Observer};
+use crate::swap::{Exchange, defaults};
 use crate::virustotal;
 
 /// Time to end after SIGTERM: the publish in hand and the state. Docker kills after ten seconds.
@@ -48,20 +50,29 @@ pub(super) fn run(setup: &Setup, arguments: &RunArguments) -> anyhow::Result<Exi
 
 fn run_logged(setup: &Setup, arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let http = Http::new(&setup.raw)?;
-    let guest = setup.load_guest()?;
-    let mut settings = config::load(&setup.raw, &start::defaults(guest.description()))?;
+    let source = setup.source()?;
+    let (guest, chooser) = setup.first_guest(&source)?;
+    let mut settings = config::load(&setup.raw, &defaults(guest.description()))?;
     settings.connector.run_and_terminate |= arguments.once;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let pool = start::open(&guest, &settings.guest)?;
+    let guests = Live::new(chooser.workshop().open(&guest)?);
+    let digest = setup.guest.digest.clone();
+    let exchange = Exchange::new(source.clone(), digest, chooser, guests.clone());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let report = runtime.block_on(connect_and_run(&http, settings, pool, arguments.summary))?;
+    let report = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        stop_on_signals(&stop)?;
+        let watcher = Watcher::new(&source, setup.guest.poll).context("cannot listen to SIGHUP")?;
+        tokio::spawn(exchange.run(watcher, stop.clone()));
+        connect_and_run(&http, settings, guests, stop, arguments.summary).await
+    })?;
     Ok(match report {
         Some(Report {
             end: End::Error(_), ..
@@ -73,11 +84,10 @@ fn run_logged(setup: &Setup, arguments: &RunArguments) -> anyhow::Result<ExitCod
 async fn connect_and_run(
     http: &Http,
     settings: Settings,
-    pool: Pool,
+    guests: Live,
+    stop: CancellationToken,
     with_summary: bool,
 ) -> anyhow::Result<Option<Report>> {
-    let stop = CancellationToken::new();
-    stop_on_signals(&stop)?;
     let connector = settings.connector;
     let user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
     let platform = opencti::Client::new(&settings.opencti, http, user_agent)?;
@@ -85,19 +95,20 @@ async fn connect_and_run(
     let Ok(registration) = opencti::wait_for_platform(&platform, &connector, &stop).await else {
         return Ok(None);
     };
+    let shift = guests.shift();
     tracing::info!(
-        guest = pool.guest().description().name,
-        version = %pool.guest().description().version,
-        digest = pool.guest().digest(),
-        "the guest is ready"
+        digest = shift.pool.guest().digest(),
+        "guest {} is ready",
+        shift.pool.guest()
     );
+    drop(shift);
     let pipeline = Pipeline {
         deliverer: Deliverer::new(&connector.sinks, &connector, &platform, &registration, http)?,
         keeper: StateKeeper::start(platform.clone(), connector.clone(), &registration),
         connector_id: connector.id.clone(),
         connector_name: connector.name.clone(),
         limit: settings.source.limit.map(Into::into),
-        pool,
+        guests,
         source,
         platform,
     };

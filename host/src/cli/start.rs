@@ -1,31 +1,39 @@
 //! What every command begins with: settings as text, the engine, the guest.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::bail;
 
-use crate::config::{GuestDefaults, Raw};
-use crate::pipeline::log_remark;
-use crate::runtime::{Description, Engine, Guest, Limits, Mapper, OpenError, Pool, Setting};
+use crate::config::{self, GuestSettings, Raw};
+use crate::guest_source::GuestSource;
+use crate::runtime::{Engine, Guest, Limits};
+use crate::swap::{Chooser, NoGuest, Workshop};
 use crate::telemetry;
 
-/// Guests at work at a time: mapping is a small part of a run, most of which waits for the network.
+/// Calls of the guest at a time: mapping is a small part of a run, most of which waits for the network.
 const WORKERS: u32 = 4;
 
-/// Settings as text, and the path of the guest.
+/// Settings as text, and those about the guest.
 pub(super) struct Setup {
-    pub(super) raw: Raw,
-    pub(super) guest_path: PathBuf,
+    pub(super) raw: Arc<Raw>,
+    pub(super) guest: GuestSettings,
 }
 
 impl Setup {
-    pub(super) fn read(config: &Path, guest: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub(super) fn read(config: &Path, guest: Option<String>) -> anyhow::Result<Self> {
         let raw = Raw::new(std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         }))
         .with_file(config)?;
-        let guest_path = guest.unwrap_or_else(|| crate::config::guest_path(&raw));
-        Ok(Self { raw, guest_path })
+        let mut settings = config::guest(&raw)?;
+        if let Some(source) = guest {
+            settings.source = source;
+        }
+        Ok(Self {
+            raw: Arc::new(raw),
+            guest: settings,
+        })
     }
 
     /// Starts the log as the settings want it.
@@ -47,51 +55,41 @@ impl Setup {
         Ok(())
     }
 
-    pub(super) fn load_guest(&self) -> anyhow::Result<Guest> {
-        let engine = Engine::new(WORKERS, Limits::default())?;
-        Ok(Guest::load(&engine, &self.guest_path)?)
+    /// Where guests come from.
+    pub(super) fn source(&self) -> anyhow::Result<GuestSource> {
+        Ok(self.guest.source.parse()?)
     }
-}
 
-/// What the settings take from the guest.
-pub(super) fn defaults(description: &Description) -> GuestDefaults {
-    let connector = &description.connector;
-    GuestDefaults {
-        name: connector.name.clone(),
-        scope: connector.scope.clone(),
-        environment_prefix: connector.environment_prefix.clone(),
-        config_sections: connector.config_sections.clone(),
-        settings: description
-            .settings
-            .iter()
-            .map(|setting| setting.name.clone())
-            .collect(),
+    /// An engine with the limits of the settings, and what else it takes to make a guest ready.
+    pub(super) fn workshop(&self) -> anyhow::Result<Workshop> {
+        let limits = Limits {
+            deadline: self.guest.deadline,
+            memory: self.guest.memory,
+            memory_mark: self.guest.memory / 2,
+            calls_per_instance: self.guest.reuse.get(),
+            ..Limits::default()
+        };
+        let engine = Engine::new(WORKERS, limits, self.guest.cache.as_deref())?;
+        Ok(Workshop::new(engine, Arc::clone(&self.raw)))
     }
-}
 
-/// Opens the guest with the user's settings, and logs what it has to say about them.
-pub(super) fn open(guest: &Guest, settings: &[(String, String)]) -> anyhow::Result<Pool> {
-    let prefix = &guest.description().connector.environment_prefix;
-    let settings: Vec<Setting> = settings
-        .iter()
-        .map(|(name, value)| Setting {
-            name: name.clone(),
-            value: value.clone(),
-        })
-        .collect();
-    let mut mapper: Mapper = match guest.open(&settings) {
-        Ok(mapper) => mapper,
-        Err(OpenError::Settings(problems)) => {
-            let lines: String = problems
+    /// The guest to start with, and who chose it.
+    pub(super) fn first_guest(&self, source: &GuestSource) -> anyhow::Result<(Guest, Chooser)> {
+        let mut chooser = Chooser::new(self.workshop()?);
+        let (candidates, errors) = source.candidates(self.guest.digest.as_deref());
+        let (guest, refused) = chooser.choose(&candidates, None, |_| false);
+        let mut reasons: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        reasons.extend(
+            refused
                 .iter()
-                .map(|problem| format!("\n  {prefix}_{}: {}", problem.setting, problem.reason))
-                .collect();
-            anyhow::bail!("the settings are refused:{lines}");
+                .map(|NoGuest { error, .. }| error.to_string()),
+        );
+        let Some(guest) = guest else {
+            bail!("{}", reasons.join("\n"));
+        };
+        for reason in reasons {
+            tracing::warn!("{reason}; {guest} is taken");
         }
-        Err(OpenError::Call(error)) => return Err(error).context("cannot open the guest"),
-    };
-    for remark in mapper.remarks()? {
-        log_remark(&remark, None);
+        Ok((guest, chooser))
     }
-    Ok(Pool::new(guest.clone(), settings, mapper))
 }

@@ -17,7 +17,7 @@ use super::settings::{
 use super::unknown;
 
 /// What the host takes from the guest's description.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct GuestDefaults {
     /// Default of `CONNECTOR_NAME`.
     pub name: String,
@@ -89,13 +89,6 @@ pub fn json_logging(raw: &Raw) -> bool {
     raw.get("OPENCTI_JSON_LOGGING")
         .and_then(boolean)
         .unwrap_or(true)
-}
-
-/// Where the guest is.
-#[must_use]
-pub fn guest_path(raw: &Raw) -> PathBuf {
-    let path = raw.get("CONNECTOR_GUEST").map(str::trim);
-    PathBuf::from(path.unwrap_or("/guests/livehunt.wasm"))
 }
 
 impl Reader<'_> {
@@ -192,7 +185,6 @@ impl Reader<'_> {
             run_and_terminate: run_and_terminate || period.is_zero(),
             queue_threshold,
             sinks: sinks?,
-            guest: guest_path(self.raw),
         })
     }
 

@@ -110,7 +110,37 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
     setting(
         "CONNECTOR_GUEST",
         "/guests/livehunt.wasm",
-        "Path of the guest component.",
+        "The guest: a component's file, a folder of them (the highest version is taken), or `oci://registry/repository:tag`. Watched: another guest takes over without a restart.",
+    ),
+    setting(
+        "CONNECTOR_GUEST_DIGEST",
+        "",
+        "SHA-256 that the component must have: `sha256:…`. Any other is refused.",
+    ),
+    setting(
+        "CONNECTOR_GUEST_POLL",
+        "PT5M",
+        "Time between two looks at the guest's source; changes of files are seen at once, SIGHUP looks at once.",
+    ),
+    setting(
+        "CONNECTOR_GUEST_CACHE",
+        "",
+        "Folder for compiled guests, so that a restart need not compile. Only the connector may write there.",
+    ),
+    setting(
+        "CONNECTOR_GUEST_DEADLINE",
+        "PT2S",
+        "Time that one call of the guest may take.",
+    ),
+    setting(
+        "CONNECTOR_GUEST_MEMORY",
+        "64",
+        "Mebibytes of memory that one instance of the guest may use.",
+    ),
+    setting(
+        "CONNECTOR_GUEST_REUSE",
+        "10000",
+        "Calls that one instance of the guest serves before a fresh one takes its place; 1 isolates each call.",
     ),
     setting(
         "MQ_HOST",

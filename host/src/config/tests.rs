@@ -1,4 +1,5 @@
 use std::io::Write;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
@@ -67,7 +68,6 @@ fn what_is_required_is_enough() {
     assert_eq!(connector.period, Duration::from_secs(300));
     assert!(!connector.run_and_terminate);
     assert!((connector.queue_threshold - 500.0).abs() < f64::EPSILON);
-    assert_eq!(connector.guest, Path::new("/guests/livehunt.wasm"));
     assert!(matches!(connector.sinks.queue, Some(Queue::Amqp(_))));
     assert!(connector.sinks.directory.is_none());
     assert_eq!(settings.source.api_key.expose_secret(), "the-key");
@@ -714,13 +714,53 @@ fn no_secret_shows_in_debug_warnings_and_problems() {
 }
 
 #[test]
-fn the_guest_stands_where_the_settings_say() {
-    for (value, expected) in [("", "/guests/livehunt.wasm"), (" a.wasm ", "a.wasm")] {
-        assert_eq!(
-            guest_path(&environment(&[("CONNECTOR_GUEST", value)])),
-            Path::new(expected)
-        );
-    }
+fn the_guest_is_where_and_what_the_settings_say() {
+    let default = super::guest(&environment(&[])).unwrap();
+    assert_eq!(default.source, "/guests/livehunt.wasm");
+    assert_eq!((default.memory, default.digest), (64 << 20, None));
+    let digest = "AB".repeat(32);
+    let set = super::guest(&environment(&[
+        ("CONNECTOR_GUEST", " a.wasm "),
+        ("CONNECTOR_GUEST_DIGEST", &format!("sha256:{digest}")),
+        ("CONNECTOR_GUEST_POLL", "PT1M"),
+        ("CONNECTOR_GUEST_CACHE", "/cache"),
+        ("CONNECTOR_GUEST_DEADLINE", "PT0.5S"),
+        ("CONNECTOR_GUEST_MEMORY", "8"),
+        ("CONNECTOR_GUEST_REUSE", "1"),
+    ]));
+    let expected = GuestSettings {
+        source: "a.wasm".to_owned(),
+        digest: Some(digest.to_lowercase()),
+        poll: Duration::from_secs(60),
+        cache: Some("/cache".into()),
+        deadline: Duration::from_millis(500),
+        memory: 8 << 20,
+        reuse: NonZeroU32::MIN,
+    };
+    assert_eq!(set.unwrap(), expected);
+}
+
+#[test]
+fn all_that_is_wrong_about_the_guest_is_told_at_once() {
+    let error = super::guest(&environment(&[
+        ("CONNECTOR_GUEST_DIGEST", "sha256:12"),
+        ("CONNECTOR_GUEST_POLL", "PT0S"),
+        ("CONNECTOR_GUEST_DEADLINE", "soon"),
+        ("CONNECTOR_GUEST_MEMORY", "5000"),
+        ("CONNECTOR_GUEST_REUSE", "0"),
+    ]))
+    .unwrap_err();
+    let names: Vec<&str> = error.0.iter().map(|it| it.setting.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "CONNECTOR_GUEST_POLL",
+            "CONNECTOR_GUEST_DEADLINE",
+            "CONNECTOR_GUEST_MEMORY",
+            "CONNECTOR_GUEST_DIGEST",
+            "CONNECTOR_GUEST_REUSE",
+        ]
+    );
 }
 
 #[test]

@@ -14,18 +14,27 @@ const DIGESTS: u64 = 16_000_000;
 pub(super) struct LiveAnswers {
     source: virustotal::Client,
     platform: opencti::Client,
-    digests: Cache<(String, String), Answer>,
+    digests: Cache<Wanted, Answer>,
+}
+
+/// A part of a document, in the words of one guest: another may want other things under the same name.
+#[derive(PartialEq, Eq, Hash)]
+struct Wanted {
+    guest: String,
+    subject: String,
+    part: String,
 }
 
 impl LiveAnswers {
     /// Nothing is known yet; made anew for each run, so that no answer outlives it.
     pub(super) fn new(source: virustotal::Client, platform: opencti::Client) -> Self {
-        let weight = |key: &(String, String), answer: &Answer| {
+        let weight = |wanted: &Wanted, answer: &Answer| {
             let text = match answer {
                 Answer::Found(text) | Answer::Refused(text) => text.len(),
                 Answer::Absent => 0,
             };
-            u32::try_from(key.0.len() + key.1.len() + text).unwrap_or(u32::MAX)
+            let wanted = wanted.guest.len() + wanted.subject.len() + wanted.part.len();
+            u32::try_from(wanted + text).unwrap_or(u32::MAX)
         };
         Self {
             source,
@@ -69,9 +78,13 @@ impl Answers for LiveAnswers {
     async fn answer(&self, pool: &Pool, question: &Question) -> Result<Answer, Stop> {
         match question.kind.as_str() {
             "lookup" => {
-                let key = (question.subject.clone(), question.part.clone());
+                let wanted = Wanted {
+                    guest: pool.guest().digest().to_owned(),
+                    subject: question.subject.clone(),
+                    part: question.part.clone(),
+                };
                 self.digests
-                    .try_get_with(key, self.look_up(pool, question))
+                    .try_get_with(wanted, self.look_up(pool, question))
                     .await
                     .map_err(|stop| Stop::clone(&stop))
             }

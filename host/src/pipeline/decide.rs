@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::runtime::{Answer, CallError, Emission, Item, Outcome, Pool, Question, Remark};
+use crate::runtime::{Answer, Case, Emission, Guest, Item, Live, Outcome, Pool, Question, Remark};
 
 /// Rounds of questions before the host gives up.
 const ROUNDS: usize = 4;
@@ -36,6 +36,17 @@ pub enum Decision {
     Fail(String),
 }
 
+/// How a guest decided on an item.
+#[derive(Debug)]
+pub struct Decided {
+    /// What becomes of the item.
+    pub decision: Decision,
+    /// For the log.
+    pub remarks: Vec<Remark>,
+    /// All that was asked and answered about it.
+    pub answers: Vec<(Question, Answer)>,
+}
+
 /// Asks the guest about an item, and answers its questions, until it has decided.
 ///
 /// # Errors
@@ -45,33 +56,87 @@ pub async fn decide<A: Answers>(
     item: Arc<Item>,
     now: u64,
     answers: &A,
-) -> Result<(Decision, Vec<Remark>), A::Stop> {
+) -> Result<Decided, A::Stop> {
     let mut known = Vec::new();
     let mut remarks = Vec::new();
     for _ in 0..=ROUNDS {
         let (returned, verdict) = pool.map(Arc::clone(&item), known, now).await;
         known = returned;
-        let verdict = match verdict {
-            Ok(verdict) => verdict,
-            Err(error) => return Ok((failure(&error), remarks)),
-        };
-        remarks.extend(verdict.remarks);
-        let questions = match verdict.outcome {
-            Outcome::Skip { filter, reason } => {
-                return Ok((Decision::Skip { filter, reason }, remarks));
+        let decision = match verdict {
+            Err(error) => Decision::Fail(error.to_string()),
+            Ok(verdict) => {
+                remarks.extend(verdict.remarks);
+                match verdict.outcome {
+                    Outcome::Skip { filter, reason } => Decision::Skip { filter, reason },
+                    Outcome::Emit(emission) => Decision::Emit(emission),
+                    Outcome::Ask(questions) => {
+                        for question in questions {
+                            let answer = answers.answer(pool, &question).await?;
+                            known.push((question, answer));
+                        }
+                        continue;
+                    }
+                }
             }
-            Outcome::Emit(emission) => return Ok((Decision::Emit(emission), remarks)),
-            Outcome::Ask(questions) => questions,
         };
-        for question in questions {
-            let answer = answers.answer(pool, &question).await?;
-            known.push((question, answer));
-        }
+        return Ok(Decided {
+            decision,
+            remarks,
+            answers: known,
+        });
     }
-    let reason = format!("the guest still asked questions after {ROUNDS} rounds of answers");
-    Ok((Decision::Fail(reason), remarks))
+    Ok(Decided {
+        decision: Decision::Fail(format!(
+            "the guest still asked questions after {ROUNDS} rounds of answers"
+        )),
+        remarks,
+        answers: known,
+    })
 }
 
-fn failure(error: &CallError) -> Decision {
-    Decision::Fail(error.to_string())
+/// [`decide`] by the guest at work; where it fails, by the guest before, if that one does not. Answers who
+/// decided, too.
+///
+/// # Errors
+/// When the run must stop.
+pub async fn decide_live<A: Answers>(
+    live: &Live,
+    item: Arc<Item>,
+    now: u64,
+    answers: &A,
+) -> Result<(Decided, Guest), A::Stop> {
+    let shift = live.shift();
+    let decided = decide(&shift.pool, Arc::clone(&item), now, answers).await?;
+    let guest = shift.pool.guest();
+    let Decision::Fail(reason) = &decided.decision else {
+        live.note_success(&shift);
+        live.remember(Case {
+            item,
+            answers: decided.answers.clone(),
+            now,
+        });
+        return Ok((decided, guest.clone()));
+    };
+    let Some(before) = &shift.before else {
+        return Ok((decided, guest.clone()));
+    };
+    let again = decide(before, Arc::clone(&item), now, answers).await?;
+    if let Decision::Fail(_) = again.decision {
+        return Ok((decided, guest.clone()));
+    }
+    tracing::warn!(
+        notification = item.id,
+        reason,
+        "guest {guest} failed; {} decides instead",
+        before.guest()
+    );
+    if live.note_failure(&shift, reason) {
+        tracing::error!(
+            digest = guest.digest(),
+            reason,
+            "guest {guest} failed again and again: {} is back, and this digest is not taken again",
+            before.guest()
+        );
+    }
+    Ok((again, before.guest().clone()))
 }

@@ -13,7 +13,7 @@ mod report;
 mod run;
 mod stop;
 
-pub use decide::{Answers, Decision, decide};
+pub use decide::{Answers, Decided, Decision, decide, decide_live};
 pub use remark::log_remark;
 pub use report::{End, Report};
 pub use run::Pipeline;

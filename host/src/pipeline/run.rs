@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::LiveAnswers;
-use super::decide::{Decision, decide};
+use super::decide::{Decided, Decision, decide_live};
 use super::remark::log_remark;
 use super::report::{End, Report};
 use super::stop::Stop;
 use crate::delivery::{Batch, Deliverer, Object};
 use crate::opencti::{self, Generation, Saved, StateKeeper, Work};
-use crate::runtime::{Emission, Item, Pool};
+use crate::runtime::{Emission, Guest, Item, Live};
 use crate::state::State;
 use crate::virustotal::{self, FeedRequest, ItemId};
 
@@ -28,8 +28,8 @@ const ENTRIES: usize = 100;
 
 /// All that runs have in common.
 pub struct Pipeline {
-    /// The guest.
-    pub pool: Pool,
+    /// The guests.
+    pub guests: Live,
     /// Where notifications come from.
     pub source: virustotal::Client,
     /// Where knowledge goes.
@@ -76,6 +76,7 @@ impl Pipeline {
             answers: Arc::new(LiveAnswers::new(self.source.clone(), self.platform.clone())),
             work: Work::new(self.platform.clone(), self.connector_id.clone(), name),
             batch: Batch::default(),
+            batch_of: None,
             entries: Vec::new(),
             copied: HashSet::new(),
             report: Report::default(),
@@ -103,6 +104,8 @@ pub(super) struct Run<'a> {
     answers: Arc<LiveAnswers>,
     pub(super) work: Work,
     batch: Batch,
+    /// The guest that decided on all of the batch.
+    batch_of: Option<Guest>,
     /// What became of the items behind the checkpoint, in feed order.
     entries: Vec<Entry>,
     /// SHA-256 of the files copied in this run.
@@ -142,6 +145,8 @@ impl Run<'_> {
         let since = self.state.since();
         let feed = self
             .pipeline
+            .guests
+            .shift()
             .pool
             .with(|mapper| mapper.feed(since, self.now))?;
         let request = FeedRequest::parse(&feed.path, feed.query, &feed.item_id, &feed.item_date)
@@ -222,9 +227,9 @@ impl Run<'_> {
         stop: &CancellationToken,
     ) -> Result<(), Stop> {
         let now = self.now;
-        let pool = &self.pipeline.pool;
+        let guests = &self.pipeline.guests;
         let answers = Arc::clone(&self.answers);
-        let mut decided = stream::iter(items)
+        let mut decisions = stream::iter(items)
             .map(|item| {
                 let answers = &answers;
                 async move {
@@ -236,7 +241,7 @@ impl Run<'_> {
                     (
                         item.id,
                         item.observed,
-                        decide(pool, contract_item, now, &**answers).await,
+                        decide_live(guests, contract_item, now, &**answers).await,
                     )
                 }
             })
@@ -245,18 +250,33 @@ impl Run<'_> {
             let next = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Err(Stop::Shutdown),
-                next = decided.next() => next,
+                next = decisions.next() => next,
             };
-            let Some((id, observed, decision)) = next else {
+            let Some((id, observed, decided)) = next else {
                 return Ok(());
             };
-            let (decision, remarks) = decision?;
+            let (
+                Decided {
+                    decision, remarks, ..
+                },
+                guest,
+            ) = decided?;
             for remark in &remarks {
                 log_remark(remark, Some(id.as_str()));
             }
+            self.begin_batch_of(guest).await?;
             self.take(id, observed, decision).await?;
             (self.progress)(&self.report);
         }
+    }
+
+    /// A batch never mixes guests: another one begins with another guest.
+    async fn begin_batch_of(&mut self, guest: Guest) -> Result<(), Stop> {
+        if self.batch_of.as_ref().is_some_and(|it| !it.is(&guest)) {
+            self.flush().await?;
+        }
+        self.batch_of = Some(guest);
+        Ok(())
     }
 
     async fn take(&mut self, id: ItemId, observed: u64, decision: Decision) -> Result<(), Stop> {

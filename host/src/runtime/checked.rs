@@ -17,7 +17,7 @@ pub struct Verdict {
 }
 
 /// What becomes of an item.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Nothing: this filter said no.
     Skip {
@@ -33,7 +33,7 @@ pub enum Outcome {
 }
 
 /// What the platform shall be told.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Emission {
     /// STIX objects in dependency order.
     pub objects: Vec<Object>,
@@ -44,7 +44,7 @@ pub struct Emission {
 }
 
 /// A STIX object: its id, and the document that carries the same id.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
     /// `<type>--<UUID>`.
     pub id: String,
@@ -53,7 +53,7 @@ pub struct Object {
 }
 
 /// A file to copy from the source to the platform.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Artifact {
     /// Path of the source's API that answers the URL of the bytes.
     pub source: String,

@@ -8,6 +8,7 @@ mod generated {
     wasmtime::component::bindgen!({
         world: "connector",
         path: "../wit",
+        additional_derives: [PartialEq, Eq],
     });
 }
 

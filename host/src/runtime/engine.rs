@@ -1,8 +1,11 @@
 //! The one engine of the process, and the limits of a guest.
 
+use std::path::Path;
 use std::time::Duration;
 
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{
+    Cache, CacheConfig, Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig,
+};
 
 use super::error::LoadError;
 
@@ -12,6 +15,12 @@ const TICK: Duration = Duration::from_millis(10);
 /// Core instances, and tables, of one component: the guest's own, and the small ones that the component model
 /// puts around a module with resources.
 pub(super) const CORE_INSTANCES: u32 = 8;
+
+/// Elements of one table.
+pub(super) const TABLE_ELEMENTS: usize = 10_000;
+
+/// Stack of a call, in bytes; wasmtime's default.
+pub(super) const STACK: usize = 512 << 10;
 
 /// What a guest may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +39,11 @@ pub struct Limits {
     pub questions: usize,
     /// Remarks of one call; more are cut off.
     pub remarks: usize,
-    /// Items that one instance maps before a fresh one takes its place.
-    pub items_per_instance: u32,
+    /// Calls of `map` that one instance serves before a fresh one takes its place; 1 isolates each call.
+    pub calls_per_instance: u32,
+    /// Linear memory, in bytes, above which an instance gives place to a fresh one after the call: WebAssembly
+    /// memory never shrinks.
+    pub memory_mark: usize,
 }
 
 impl Default for Limits {
@@ -46,7 +58,8 @@ impl Default for Limits {
             artifacts: 16,
             questions: 64,
             remarks: 100,
-            items_per_instance: 10_000,
+            calls_per_instance: 10_000,
+            memory_mark: 32 << 20,
         }
     }
 }
@@ -66,22 +79,41 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine with room for `instances` guests at a time.
+    /// An engine with room for `workers` at a time, for each of two guests: the one at work and the one before
+    /// or after it.
+    ///
+    /// With a `cache`, compiled code is kept in that folder, told by content, compiler and version, so that the
+    /// next start need not compile. Nobody else may write there: the code is run as it is found.
     ///
     /// # Errors
-    /// When the system refuses the address space or the thread of the clock.
-    pub fn new(instances: u32, limits: Limits) -> Result<Self, LoadError> {
-        let wasmtime =
-            wasmtime::Engine::new(&configuration(instances, &limits)).map_err(LoadError::Engine)?;
+    /// When the system refuses the address space, the thread of the clock or the cache's folder.
+    pub fn new(workers: u32, limits: Limits, cache: Option<&Path>) -> Result<Self, LoadError> {
+        let mut configuration = configuration(workers, &limits);
+        if let Some(folder) = cache {
+            configuration.cache(Some(open_cache(folder)?));
+        }
+        let wasmtime = wasmtime::Engine::new(&configuration).map_err(LoadError::Engine)?;
         start_clock(&wasmtime).map_err(|error| LoadError::Engine(error.into()))?;
         Ok(Self { wasmtime, limits })
     }
 }
 
-fn configuration(instances: u32, limits: &Limits) -> Config {
+fn open_cache(folder: &Path) -> Result<Cache, LoadError> {
+    let refused = |error: String| LoadError::Cache {
+        folder: folder.to_owned(),
+        error,
+    };
+    std::fs::create_dir_all(folder).map_err(|error| refused(error.to_string()))?;
+    let absolute = std::path::absolute(folder).map_err(|error| refused(error.to_string()))?;
+    let mut configuration = CacheConfig::new();
+    configuration.with_directory(absolute);
+    Cache::new(configuration).map_err(|error| refused(format!("{error:#}")))
+}
+
+fn configuration(workers: u32, limits: &Limits) -> Config {
     let mut pool = PoolingAllocationConfig::default();
-    // Two instances more than can be at work: the trial of a guest being loaded, and one being dropped.
-    let slots = instances + 2;
+    // Two more than can be at work: the trial of a guest being loaded, and one being dropped.
+    let slots = 2 * workers + 2;
     pool.total_component_instances(slots)
         .total_core_instances(slots * CORE_INSTANCES)
         .total_memories(slots)
@@ -89,7 +121,7 @@ fn configuration(instances: u32, limits: &Limits) -> Config {
         .max_memories_per_component(1)
         .max_tables_per_component(CORE_INSTANCES)
         .max_core_instances_per_component(CORE_INSTANCES)
-        .table_elements(10_000)
+        .table_elements(TABLE_ELEMENTS)
         .max_memory_size(limits.memory)
         // Pages that a fresh instance finds ready instead of faulting them in one by one.
         .linear_memory_keep_resident(1 << 20)
@@ -97,7 +129,9 @@ fn configuration(instances: u32, limits: &Limits) -> Config {
         .max_unused_warm_slots(slots);
     let mut config = Config::new();
     config
+        .concurrency_support(false)
         .epoch_interruption(true)
+        .max_wasm_stack(STACK)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }

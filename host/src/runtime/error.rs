@@ -10,6 +10,14 @@ pub enum LoadError {
     /// The WebAssembly engine itself does not start.
     #[error("cannot start the WebAssembly engine: {0:#}")]
     Engine(wasmtime::Error),
+    /// The folder for compiled code cannot be used.
+    #[error("cannot keep compiled guests in {folder}: {error}")]
+    Cache {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        error: String,
+    },
     /// The file cannot be read.
     #[error("cannot read the guest {path}: {error}")]
     Read {
@@ -19,38 +27,72 @@ pub enum LoadError {
         error: std::io::Error,
     },
     /// The bytes are not a component that the engine can compile.
-    #[error("the guest {path} is not a WebAssembly component: {error:#}")]
+    #[error("the guest {origin} is not a WebAssembly component: {error:#}")]
     NotAComponent {
-        /// The file.
-        path: PathBuf,
+        /// Where it came from.
+        origin: String,
         /// Why.
         error: wasmtime::Error,
     },
     /// A guest imports nothing: what it needs comes through the calls.
-    #[error("the guest {path} is refused because it imports {}; a guest imports nothing", .imports.join(", "))]
+    #[error("the guest {origin} is refused because it imports {}; a guest imports nothing", .imports.join(", "))]
     Imports {
-        /// The file.
-        path: PathBuf,
+        /// Where it came from.
+        origin: String,
         /// Names of the imports.
         imports: Vec<String>,
     },
-    /// The component does not export what the contract says.
-    #[error("the guest {path} does not fulfil the contract {contract}: it exports {}; {error:#}", if .exports.is_empty() { "nothing".to_owned() } else { .exports.join(", ") })]
-    Contract {
-        /// The file.
-        path: PathBuf,
+    /// The component does not speak the contract at all.
+    #[error("the guest {origin} does not speak {served}, which is what this host serves: it exports {}", if .exports.is_empty() { "nothing".to_owned() } else { .exports.join(", ") })]
+    NoContract {
+        /// Where it came from.
+        origin: String,
         /// The contract that is served.
-        contract: &'static str,
+        served: String,
         /// Names of the component's exports.
         exports: Vec<String>,
+    },
+    /// It speaks another major version.
+    #[error(
+        "the guest {origin} speaks {found}; this host serves {served}, and versions that differ in the first number do not understand each other"
+    )]
+    OtherContract {
+        /// Where it came from.
+        origin: String,
+        /// The contract that the guest speaks.
+        found: String,
+        /// The contract that is served.
+        served: String,
+    },
+    /// It speaks a newer minor version, and needs what came with it.
+    #[error(
+        "the guest {origin} speaks {found} and needs what {served}, which this host serves, does not have: {error:#}"
+    )]
+    NewerContract {
+        /// Where it came from.
+        origin: String,
+        /// The contract that the guest speaks.
+        found: String,
+        /// The contract that is served.
+        served: String,
         /// What is missing.
         error: wasmtime::Error,
     },
+    /// It says that it speaks a version that is served, and does not.
+    #[error("the guest {origin} says that it speaks {found}, but does not: {error:#}")]
+    BrokenContract {
+        /// Where it came from.
+        origin: String,
+        /// The contract that the guest names.
+        found: String,
+        /// What differs.
+        error: wasmtime::Error,
+    },
     /// The guest's first call failed.
-    #[error("the guest {path} cannot describe itself: {error}")]
+    #[error("the guest {origin} cannot describe itself: {error}")]
     Describe {
-        /// The file.
-        path: PathBuf,
+        /// Where it came from.
+        origin: String,
         /// Why.
         error: CallError,
     },
@@ -84,6 +126,22 @@ pub enum CallError {
     /// The guest wanted more memory than it may have.
     #[error("the guest's {call} wanted more than {limit} bytes of memory")]
     Memory {
+        /// Function of the contract.
+        call: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// The guest called itself too often.
+    #[error("the guest's {call} wanted more than {limit} bytes of stack")]
+    Stack {
+        /// Function of the contract.
+        call: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// The guest wanted a larger table, or more of them, than it may have.
+    #[error("the guest's {call} wanted more than {limit} elements in a table")]
+    Table {
         /// Function of the contract.
         call: &'static str,
         /// The limit.

@@ -1,6 +1,7 @@
 //! Loading: from a file to a guest that has proved itself.
 
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -9,11 +10,19 @@ use wasmtime::component::{Component, Linker};
 use super::contract::{ConnectorPre, Setting};
 use super::description::Description;
 use super::engine::Engine;
-use super::error::{LoadError, OpenError};
+use super::error::{CallError, LoadError, OpenError};
 use super::mapper::{Instance, Mapper, State};
+use super::usage::Usage;
 
-/// The contract that this host serves.
-const CONTRACT: &str = "cti:connector@1.0.0";
+/// The contract that this host serves. A guest of an older minor version runs, since inside a major version
+/// functions are only added; one of a newer minor version runs unless it differs in what this host needs.
+pub const CONTRACT: semver::Version = semver::Version::new(1, 0, 0);
+
+/// The contract's name, without its version.
+const PACKAGE: &str = "cti:connector";
+
+/// The interface that a guest exports.
+const INTERFACE: &str = "cti:connector/mapping";
 
 /// A component that has been compiled, checked and tried. Cheap to clone.
 #[derive(Clone)]
@@ -22,70 +31,67 @@ pub struct Guest(Arc<Loaded>);
 struct Loaded {
     engine: Engine,
     pre: ConnectorPre<State>,
+    contract: semver::Version,
     description: Description,
     digest: String,
+    size: usize,
+    usage: Arc<Usage>,
 }
 
 impl Guest {
-    /// Loads the component at `path`: reads, compiles, refuses imports, and asks it to describe itself.
-    ///
-    /// Takes about a second of one core for half a megabyte of component.
+    /// Loads the component at `path`.
     ///
     /// # Errors
-    /// With the step that failed, in words for the user.
+    /// When it cannot be read, and those of [`Guest::from_bytes`].
     pub fn load(engine: &Engine, path: &Path) -> Result<Self, LoadError> {
         let bytes = std::fs::read(path).map_err(|error| LoadError::Read {
             path: path.to_owned(),
             error,
         })?;
-        Self::from_bytes(engine, &bytes, path)
+        Self::from_bytes(engine, &bytes, &path.display().to_string())
     }
 
-    fn from_bytes(engine: &Engine, bytes: &[u8], path: &Path) -> Result<Self, LoadError> {
-        let path = || PathBuf::from(path);
+    /// Compiles a component, refuses imports and foreign contracts, makes an instance on trial, and asks it to
+    /// describe itself. `origin` says in messages where it came from.
+    ///
+    /// Takes about a second of one core for half a megabyte of component; a millisecond where the engine has a
+    /// cache that knows it.
+    ///
+    /// # Errors
+    /// With the step that failed, in words for the user.
+    pub fn from_bytes(engine: &Engine, bytes: &[u8], origin: &str) -> Result<Self, LoadError> {
         let component = Component::from_binary(&engine.wasmtime, bytes).map_err(|error| {
             LoadError::NotAComponent {
-                path: path(),
+                origin: origin.to_owned(),
                 error,
             }
         })?;
-        let imports = names(
-            component
-                .component_type()
-                .imports(&engine.wasmtime)
-                .map(|(name, _)| name),
-        );
+        let (imports, exports) = names(engine, &component);
         if !imports.is_empty() {
             return Err(LoadError::Imports {
-                path: path(),
+                origin: origin.to_owned(),
                 imports,
             });
         }
-        let pre = Linker::new(&engine.wasmtime)
+        let contract = spoken(exports, origin)?;
+        let usage = Arc::default();
+        let (pre, mut instance) = Linker::new(&engine.wasmtime)
             .instantiate_pre(&component)
             .and_then(ConnectorPre::new)
-            .map_err(|error| LoadError::Contract {
-                path: path(),
-                contract: CONTRACT,
-                exports: names(
-                    component
-                        .component_type()
-                        .exports(&engine.wasmtime)
-                        .map(|(name, _)| name),
-                ),
-                error,
-            })?;
-        let description = Instance::new(engine, &pre)
-            .and_then(|mut instance| instance.describe())
-            .map_err(|error| LoadError::Describe {
-                path: path(),
-                error,
-            })?;
+            .and_then(|pre| Instance::new(engine, &pre, &usage).map(|instance| (pre, instance)))
+            .map_err(|error| broken(&contract, error, origin))?;
+        let description = instance.describe().map_err(|error| LoadError::Describe {
+            origin: origin.to_owned(),
+            error,
+        })?;
         Ok(Self(Arc::new(Loaded {
             engine: engine.clone(),
             pre,
+            contract,
             description,
             digest: hexadecimal(&Sha256::digest(bytes)),
+            size: bytes.len(),
+            usage,
         })))
     }
 
@@ -101,17 +107,105 @@ impl Guest {
         &self.0.digest
     }
 
+    /// Whether both are the same load of a component.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Size of the component in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.0.size
+    }
+
+    /// The version of the contract that it speaks.
+    #[must_use]
+    pub fn contract(&self) -> &semver::Version {
+        &self.0.contract
+    }
+
+    /// What it has used so far.
+    #[must_use]
+    pub fn usage(&self) -> &Usage {
+        &self.0.usage
+    }
+
     /// A fresh instance with these settings.
     ///
     /// # Errors
     /// When the guest refuses the settings, or the call fails.
     pub fn open(&self, settings: &[Setting]) -> Result<Mapper, OpenError> {
-        Instance::new(&self.0.engine, &self.0.pre)?.open(settings)
+        let Loaded {
+            engine, pre, usage, ..
+        } = &*self.0;
+        Instance::new(engine, pre, usage)
+            .map_err(CallError::Instantiate)?
+            .open(settings)
     }
 }
 
-fn names<'a>(items: impl Iterator<Item = &'a str>) -> Vec<String> {
-    items.map(str::to_owned).collect()
+/// Name and version, as log lines show a guest.
+impl fmt::Display for Guest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Description { name, version, .. } = self.description();
+        write!(f, "{name} {version}")
+    }
+}
+
+/// Names of imports and exports.
+fn names(engine: &Engine, component: &Component) -> (Vec<String>, Vec<String>) {
+    let kind = component.component_type();
+    let imports = kind.imports(&engine.wasmtime);
+    let exports = kind.exports(&engine.wasmtime);
+    (
+        imports.map(|(name, _)| name.to_owned()).collect(),
+        exports.map(|(name, _)| name.to_owned()).collect(),
+    )
+}
+
+/// The version of the contract that a component with these exports speaks, if it is one that can be served.
+fn spoken(exports: Vec<String>, origin: &str) -> Result<semver::Version, LoadError> {
+    let version = exports.iter().find_map(|name| {
+        let (interface, version) = name.split_once('@')?;
+        (interface == INTERFACE).then(|| version.parse().ok())?
+    });
+    let Some(version): Option<semver::Version> = version else {
+        return Err(LoadError::NoContract {
+            origin: origin.to_owned(),
+            served: named(&CONTRACT),
+            exports,
+        });
+    };
+    if version.major != CONTRACT.major {
+        return Err(LoadError::OtherContract {
+            origin: origin.to_owned(),
+            found: named(&version),
+            served: named(&CONTRACT),
+        });
+    }
+    Ok(version)
+}
+
+fn broken(contract: &semver::Version, error: wasmtime::Error, origin: &str) -> LoadError {
+    let (origin, found) = (origin.to_owned(), named(contract));
+    if contract.minor > CONTRACT.minor {
+        return LoadError::NewerContract {
+            origin,
+            found,
+            served: named(&CONTRACT),
+            error,
+        };
+    }
+    LoadError::BrokenContract {
+        origin,
+        found,
+        error,
+    }
+}
+
+fn named(version: &semver::Version) -> String {
+    format!("{PACKAGE}@{version}")
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

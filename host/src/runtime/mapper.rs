@@ -1,5 +1,8 @@
 //! One instance of a guest and the calls into it, each under the limits.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use wasmtime::component::ResourceAny;
 use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, Trap};
 
@@ -8,13 +11,17 @@ use super::contract::{
     Answer, Connector, ConnectorPre, Failure, Feed, Item, Question, Remark, Setting,
 };
 use super::description::Description;
-use super::engine::{CORE_INSTANCES, Engine, Limits};
+use super::engine::{CORE_INSTANCES, Engine, Limits, STACK, TABLE_ELEMENTS};
 use super::error::{CallError, OpenError};
+use super::usage::Usage;
 
 /// What wasmtime keeps beside an instance.
 pub(super) struct State {
     limits: StoreLimits,
+    /// Linear memory, in bytes.
+    memory: usize,
     memory_refused: bool,
+    table_refused: bool,
 }
 
 impl wasmtime::ResourceLimiter for State {
@@ -25,7 +32,10 @@ impl wasmtime::ResourceLimiter for State {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let allowed = self.limits.memory_growing(current, desired, maximum);
-        self.memory_refused |= !matches!(allowed, Ok(true));
+        match allowed {
+            Ok(true) => self.memory = desired,
+            _ => self.memory_refused = true,
+        }
         allowed
     }
 
@@ -35,7 +45,9 @@ impl wasmtime::ResourceLimiter for State {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        self.limits.table_growing(current, desired, maximum)
+        let allowed = self.limits.table_growing(current, desired, maximum);
+        self.table_refused |= !matches!(allowed, Ok(true));
+        allowed
     }
 }
 
@@ -44,10 +56,17 @@ pub(super) struct Instance {
     store: Store<State>,
     bindings: Connector,
     limits: Limits,
+    usage: Arc<Usage>,
 }
 
 impl Instance {
-    pub(super) fn new(engine: &Engine, pre: &ConnectorPre<State>) -> Result<Self, CallError> {
+    /// # Errors
+    /// When the component's types differ from the contract's, which shows only here, or no slot is free.
+    pub(super) fn new(
+        engine: &Engine,
+        pre: &ConnectorPre<State>,
+        usage: &Arc<Usage>,
+    ) -> wasmtime::Result<Self> {
         let limits = engine.limits;
         let state = State {
             limits: StoreLimitsBuilder::new()
@@ -55,20 +74,23 @@ impl Instance {
                 .instances(CORE_INSTANCES as usize)
                 .memories(1)
                 .tables(CORE_INSTANCES as usize)
+                .table_elements(TABLE_ELEMENTS)
                 .trap_on_grow_failure(true)
                 .build(),
+            memory: 0,
             memory_refused: false,
+            table_refused: false,
         };
         let mut store = Store::new(&engine.wasmtime, state);
         store.limiter(|state| state);
         store.set_epoch_deadline(limits.deadline_ticks());
-        let bindings = pre
-            .instantiate(&mut store)
-            .map_err(CallError::Instantiate)?;
+        let bindings = pre.instantiate(&mut store)?;
+        usage.count_instance();
         Ok(Self {
             store,
             bindings,
             limits,
+            usage: Arc::clone(usage),
         })
     }
 
@@ -91,7 +113,7 @@ impl Instance {
         Ok(Mapper {
             instance: self,
             resource,
-            items: 0,
+            calls: 0,
         })
     }
 
@@ -102,22 +124,36 @@ impl Instance {
     ) -> Result<T, CallError> {
         // Right before the call: a deadline set earlier would bill the guest for the waiting.
         self.store.set_epoch_deadline(self.limits.deadline_ticks());
-        self.store.data_mut().memory_refused = false;
-        function(&self.bindings, &mut self.store).map_err(|error| {
-            if self.store.data().memory_refused {
-                CallError::Memory {
-                    call,
-                    limit: self.limits.memory,
-                }
-            } else if matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt)) {
-                CallError::Deadline {
-                    call,
-                    limit: self.limits.deadline,
-                }
-            } else {
-                CallError::Trap { call, error }
-            }
+        let started = Instant::now();
+        let result = function(&self.bindings, &mut self.store);
+        self.usage
+            .count_call(started.elapsed(), self.store.data().memory);
+        result.map_err(|error| {
+            self.usage.count_trap();
+            self.trap(call, error)
         })
+    }
+
+    /// Which limit was hit, if it was one. An instance that trapped is not called again: what was refused, was
+    /// refused in this call.
+    fn trap(&self, call: &'static str, error: wasmtime::Error) -> CallError {
+        let state = self.store.data();
+        match error.downcast_ref::<Trap>() {
+            _ if state.memory_refused => CallError::Memory {
+                call,
+                limit: self.limits.memory,
+            },
+            _ if state.table_refused => CallError::Table {
+                call,
+                limit: TABLE_ELEMENTS,
+            },
+            Some(Trap::Interrupt) => CallError::Deadline {
+                call,
+                limit: self.limits.deadline,
+            },
+            Some(Trap::StackOverflow) => CallError::Stack { call, limit: STACK },
+            _ => CallError::Trap { call, error },
+        }
     }
 }
 
@@ -125,7 +161,7 @@ impl Instance {
 pub struct Mapper {
     instance: Instance,
     resource: ResourceAny,
-    items: u32,
+    calls: u32,
 }
 
 impl Mapper {
@@ -168,7 +204,7 @@ impl Mapper {
         now: u64,
     ) -> Result<Verdict, CallError> {
         let resource = self.resource;
-        self.items += 1;
+        self.calls += 1;
         let verdict = self
             .instance
             .call("map", |bindings, store| {
@@ -202,7 +238,9 @@ impl Mapper {
 
     /// Whether it is time for a fresh instance.
     pub(super) fn is_worn(&self) -> bool {
-        self.items >= self.instance.limits.items_per_instance
+        let limits = &self.instance.limits;
+        self.calls >= limits.calls_per_instance
+            || self.instance.store.data().memory > limits.memory_mark
     }
 }
 

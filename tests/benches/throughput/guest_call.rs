@@ -109,7 +109,7 @@ fn load() -> Result<(Guest, Duration)> {
     let mut best: Option<(Guest, Duration)> = None;
     for _ in 0..LOADS {
         let started = Instant::now();
-        let guest = Guest::load(&Engine::new(1, Limits::default())?, &path)?;
+        let guest = Guest::load(&Engine::new(1, Limits::default(), None)?, &path)?;
         let took = started.elapsed();
         if best.as_ref().is_none_or(|(_, least)| took < *least) {
             best = Some((guest, took));
