@@ -1,5 +1,7 @@
 //! The command line.
 
+mod guest;
+mod items;
 mod map;
 mod run;
 mod start;
@@ -32,6 +34,9 @@ enum Command {
     Run(run::RunArguments),
     /// Maps VirusTotal responses to a STIX bundle, with neither VirusTotal nor OpenCTI.
     Map(map::MapArguments),
+    /// Tools for who writes a guest.
+    #[command(subcommand)]
+    Guest(guest::Command),
 }
 
 impl Arguments {
@@ -40,10 +45,11 @@ impl Arguments {
     /// # Errors
     /// With all that a user needs to know, in the order from what failed to why.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let setup = start::Setup::read(&self.config, self.guest)?;
+        let setup = |guest| start::Setup::read(&self.config, guest);
         match self.command {
-            Command::Run(arguments) => run::run(&setup, &arguments),
-            Command::Map(arguments) => map::map(&setup, &arguments),
+            Command::Run(arguments) => run::run(&setup(self.guest)?, &arguments),
+            Command::Map(arguments) => map::map(&setup(self.guest)?, &arguments),
+            Command::Guest(command) => command.run(setup),
         }
     }
 }

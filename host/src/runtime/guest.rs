@@ -32,6 +32,7 @@ struct Loaded {
     engine: Engine,
     pre: ConnectorPre<State>,
     contract: semver::Version,
+    exports: Vec<String>,
     description: Description,
     digest: String,
     size: usize,
@@ -73,7 +74,7 @@ impl Guest {
                 imports,
             });
         }
-        let contract = spoken(exports, origin)?;
+        let contract = spoken(&exports, origin)?;
         let usage = Arc::default();
         let (pre, mut instance) = Linker::new(&engine.wasmtime)
             .instantiate_pre(&component)
@@ -88,6 +89,7 @@ impl Guest {
             engine: engine.clone(),
             pre,
             contract,
+            exports,
             description,
             digest: hexadecimal(&Sha256::digest(bytes)),
             size: bytes.len(),
@@ -117,6 +119,12 @@ impl Guest {
     #[must_use]
     pub fn size(&self) -> usize {
         self.0.size
+    }
+
+    /// Names of what it exports.
+    #[must_use]
+    pub fn exports(&self) -> &[String] {
+        &self.0.exports
     }
 
     /// The version of the contract that it speaks.
@@ -165,7 +173,7 @@ fn names(engine: &Engine, component: &Component) -> (Vec<String>, Vec<String>) {
 }
 
 /// The version of the contract that a component with these exports speaks, if it is one that can be served.
-fn spoken(exports: Vec<String>, origin: &str) -> Result<semver::Version, LoadError> {
+fn spoken(exports: &[String], origin: &str) -> Result<semver::Version, LoadError> {
     let version = exports.iter().find_map(|name| {
         let (interface, version) = name.split_once('@')?;
         (interface == INTERFACE).then(|| version.parse().ok())?
@@ -174,7 +182,7 @@ fn spoken(exports: Vec<String>, origin: &str) -> Result<semver::Version, LoadErr
         return Err(LoadError::NoContract {
             origin: origin.to_owned(),
             served: named(&CONTRACT),
-            exports,
+            exports: exports.to_vec(),
         });
     };
     if version.major != CONTRACT.major {

@@ -25,13 +25,19 @@ const LOADS: usize = 3;
 pub struct GuestCall {
     pub items: usize,
     pub bytes_per_item: f64,
-    /// In an instance that is kept.
+    /// In an instance that is kept, arguments and results carried over included.
     pub component: Duration,
+    /// The host's check of what came back, and its own counting.
+    pub check: Duration,
     pub native: Duration,
     /// In an instance made, and given its settings, for the call.
     pub fresh: Duration,
+    /// A call that does nothing.
+    pub empty: Duration,
     /// Reading, compiling and trying the component.
     pub load: Duration,
+    /// The same with compiled code from a cache, opening it and a first call.
+    pub cold_start: Duration,
 }
 
 /// A call's arguments, natively and for the component.
@@ -58,6 +64,7 @@ impl GuestCall {
             })
             .collect();
         let mut kept = guest.open(&settings)?;
+        let cold_start = cold_start(&settings, &cases[0], now)?;
         let map = |mapper: &mut runtime::Mapper, case: &Case| -> Result<()> {
             let verdict = mapper.map(&case.component.0, &case.component.1, now)?;
             matches!(black_box(verdict).outcome, Outcome::Emit(_))
@@ -73,15 +80,20 @@ impl GuestCall {
                 .then_some(())
                 .context("the native guest does not emit")
         };
-        let [mut in_component, mut natively, mut fresh] = [Duration::ZERO; 3];
+        let [mut in_component, mut checked, mut natively, mut fresh] = [Duration::ZERO; 4];
+        let mut empty = Duration::MAX;
         for case in &cases {
-            let [mut one, mut two, mut three] = [Duration::MAX; 3];
+            let [mut one, mut whole, mut two, mut three] = [Duration::MAX; 4];
             for _ in 0..ROUNDS {
-                one = one.min(time(|| map(&mut kept, case))?);
+                let before = guest.usage().time();
+                whole = whole.min(time(|| map(&mut kept, case))?);
+                one = one.min(guest.usage().time() - before);
                 two = two.min(time(|| map_natively(case))?);
                 three = three.min(time(|| map(&mut guest.open(&settings)?, case))?);
+                empty = empty.min(time(|| Ok(drop(kept.remarks()?)))?);
             }
             in_component += one;
+            checked += whole.saturating_sub(one);
             natively += two;
             fresh += three;
         }
@@ -91,6 +103,9 @@ impl GuestCall {
             items: cases.len(),
             bytes_per_item: bytes as f64 / cases.len() as f64,
             component: in_component / calls,
+            check: checked / calls,
+            empty,
+            cold_start,
             native: natively / calls,
             fresh: fresh / calls,
             load,
@@ -116,6 +131,26 @@ fn load() -> Result<(Guest, Duration)> {
         }
     }
     best.context("the component is loaded at least once")
+}
+
+/// From nothing to a first answer, with the compiled code in a cache.
+fn cold_start(settings: &[runtime::Setting], case: &Case, now: u64) -> Result<Duration> {
+    let path = host::component()?;
+    let cache = tempfile::tempdir()?;
+    let first_answer = || -> Result<()> {
+        let engine = Engine::new(1, Limits::default(), Some(cache.path()))?;
+        let mut mapper = Guest::load(&engine, &path)?.open(settings)?;
+        let verdict = mapper.map(&case.component.0, &case.component.1, now)?;
+        drop(black_box(verdict));
+        Ok(())
+    };
+    // The first time fills the cache.
+    first_answer()?;
+    let mut best = Duration::MAX;
+    for _ in 0..LOADS {
+        best = best.min(time(first_answer)?);
+    }
+    Ok(best)
 }
 
 fn cases(mapper: &livehunt::Mapper, scenario: &Scenario) -> Result<Vec<Case>> {

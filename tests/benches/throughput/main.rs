@@ -9,6 +9,7 @@ mod table;
 mod whole_path;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use connector_tests::fixtures::{Scenario, now};
@@ -85,7 +86,7 @@ async fn bench() -> Result<()> {
 }
 
 fn add_guest(table: &mut Table, guest: &GuestCall) -> Result<()> {
-    let microseconds = |time: std::time::Duration| format!("{:.1} µs", time.as_secs_f64() * 1e6);
+    let microseconds = |time: Duration| format!("{:.1} µs", time.as_secs_f64() * 1e6);
     table.section(&format!(
         "Guest: one call of map, {} notifications of {:.1} kB on average, answers known",
         guest.items,
@@ -103,8 +104,19 @@ fn add_guest(table: &mut Table, guest: &GuestCall) -> Result<()> {
         Bar::new("≤ 1.6", ratio <= 1.6),
     );
     table.row(
-        "in a fresh instance for each call",
-        microseconds(guest.fresh),
+        "the host's check of what came back",
+        microseconds(guest.check),
+    );
+    table.row_with_bar(
+        "a call that does nothing",
+        microseconds(guest.empty),
+        Bar::new("≤ 3 µs", guest.empty <= Duration::from_micros(3)),
+    );
+    let fresh = guest.fresh.saturating_sub(guest.component + guest.check);
+    table.row_with_bar(
+        "more in a fresh instance for each call",
+        microseconds(fresh),
+        Bar::new("≤ 40 µs", fresh <= Duration::from_micros(40)),
     );
     let size = std::fs::metadata(host::component()?)?.len();
     table.row_with_bar(
@@ -115,6 +127,11 @@ fn add_guest(table: &mut Table, guest: &GuestCall) -> Result<()> {
     table.row(
         "time to load it",
         format!("{:.0} ms", guest.load.as_secs_f64() * 1e3),
+    );
+    table.row_with_bar(
+        "from nothing to a first call, compiled code cached",
+        format!("{:.1} ms", guest.cold_start.as_secs_f64() * 1e3),
+        Bar::new("< 50 ms", guest.cold_start < Duration::from_millis(50)),
     );
     Ok(())
 }

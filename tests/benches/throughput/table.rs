@@ -69,7 +69,7 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\n  {:<44}{:>12}   {:<12}", "", "measured", "bar")?;
+        writeln!(f, "\n  {:<54}{:>12}   {:<12}", "", "measured", "bar")?;
         for line in &self.0 {
             match line {
                 Line::Section(title) => writeln!(f, "\n  {title}")?,
@@ -77,14 +77,14 @@ impl fmt::Display for Table {
                     name,
                     value,
                     bar: None,
-                } => writeln!(f, "    {name:<42}{value:>12}")?,
+                } => writeln!(f, "    {name:<52}{value:>12}")?,
                 Line::Row {
                     name,
                     value,
                     bar: Some(Bar { text, met }),
                 } => {
                     let verdict = if *met { "ok" } else { "MISSED" };
-                    writeln!(f, "    {name:<42}{value:>12}   {text:<12}{verdict}")?;
+                    writeln!(f, "    {name:<52}{value:>12}   {text:<12}{verdict}")?;
                 }
             }
         }
