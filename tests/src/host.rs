@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::{opencti, virustotal};
 
@@ -53,9 +56,22 @@ pub fn program() -> Result<PathBuf> {
 pub fn component() -> Result<PathBuf> {
     let component = std::env::var_os("LIVEHUNT_COMPONENT")
         .map_or_else(|| workspace().join("target/livehunt.wasm"), PathBuf::from);
+    built(component, "guest")
+}
+
+/// A guest of `tests/guests`, by the name of its package.
+///
+/// # Errors
+/// When it has not been built.
+pub fn test_guest(package: &str) -> Result<PathBuf> {
+    let component = format!("target/{}.wasm", package.replace('-', "_"));
+    built(workspace().join(component), "test-guests")
+}
+
+fn built(component: PathBuf, recipe: &str) -> Result<PathBuf> {
     if !component.exists() {
         bail!(
-            "{} is missing: run ./justw guest first",
+            "{} is missing: run ./justw {recipe} first",
             component.display()
         );
     }
@@ -66,28 +82,42 @@ pub fn component() -> Result<PathBuf> {
 #[derive(Clone, Debug)]
 pub struct Host {
     environment: BTreeMap<String, String>,
+    /// Of the guest's settings.
+    prefix: &'static str,
 }
 
 impl Host {
-    /// Settings that reach both simulators over the platform's API, all filters off.
+    /// Livehunt with settings that reach both simulators over the platform's API, all filters off.
     ///
     /// # Errors
     /// When the component has not been built.
     pub fn new(virustotal: &virustotal::Server, platform: &opencti::Server) -> Result<Self> {
+        Ok(Self::of(&component()?, PREFIX, virustotal, platform)
+            .setting("MAX_AGE_DAYS", "0")
+            .setting("MAX_FILE_SIZE", "0"))
+    }
+
+    /// Any guest, whose settings have this prefix, with settings that reach both simulators over the platform's
+    /// API.
+    #[must_use]
+    pub fn of(
+        component: &Path,
+        prefix: &'static str,
+        virustotal: &virustotal::Server,
+        platform: &opencti::Server,
+    ) -> Self {
         let host = Self {
             environment: BTreeMap::new(),
+            prefix,
         };
-        Ok(host
-            .variable("OPENCTI_URL", platform.url())
+        host.variable("OPENCTI_URL", platform.url())
             .variable("OPENCTI_TOKEN", platform.token())
             .variable("CONNECTOR_ID", CONNECTOR_ID)
             .variable("CONNECTOR_LOG_LEVEL", "debug")
             .variable("CONNECTOR_QUEUE_PROTOCOL", "api")
-            .variable("CONNECTOR_GUEST", component()?.display().to_string())
+            .variable("CONNECTOR_GUEST", component.display().to_string())
             .setting("API_URL", virustotal.api_url())
             .setting("API_KEY", virustotal.api_key())
-            .setting("MAX_AGE_DAYS", "0")
-            .setting("MAX_FILE_SIZE", "0"))
     }
 
     /// Sets an environment variable.
@@ -100,7 +130,8 @@ impl Host {
     /// Sets a variable under the guest's prefix.
     #[must_use]
     pub fn setting(self, name: &str, value: impl Into<String>) -> Self {
-        self.variable(&format!("{PREFIX}_{name}"), value)
+        let name = format!("{}_{name}", self.prefix);
+        self.variable(&name, value)
     }
 
     /// Runs once, to the end.
@@ -116,7 +147,7 @@ impl Host {
     /// # Errors
     /// When it cannot be started.
     pub fn start(&self, arguments: &[&str]) -> Result<Running> {
-        let child = Command::new(program()?)
+        let mut child = Command::new(program()?)
             .args(arguments)
             .args(["--config", "/dev/null"])
             .env_clear()
@@ -127,7 +158,18 @@ impl Host {
             .kill_on_drop(true)
             .spawn()
             .context("cannot start the connector")?;
-        Ok(Running { child })
+        let stderr = child.stderr.take().context("it has no standard error")?;
+        let (sender, log) = watch::channel(String::new());
+        let reader = tokio::spawn(async move {
+            let mut lines = BufReader::new(stderr).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                sender.send_modify(|log| {
+                    log.push_str(&line);
+                    log.push('\n');
+                });
+            }
+        });
+        Ok(Running { child, log, reader })
     }
 }
 
@@ -135,6 +177,8 @@ impl Host {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
+    log: watch::Receiver<String>,
+    reader: JoinHandle<()>,
 }
 
 impl Running {
@@ -143,14 +187,44 @@ impl Running {
     /// # Errors
     /// When it has ended already.
     pub fn terminate(&self) -> Result<()> {
+        self.signal("-TERM")
+    }
+
+    /// Sends SIGHUP.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn hang_up(&self) -> Result<()> {
+        self.signal("-HUP")
+    }
+
+    fn signal(&self, signal: &str) -> Result<()> {
         let id = self.child.id().context("the connector has ended already")?;
         let status = std::process::Command::new("kill")
-            .args(["-TERM", &id.to_string()])
+            .args([signal, &id.to_string()])
             .status()?;
         if !status.success() {
-            bail!("cannot send SIGTERM");
+            bail!("cannot send {signal}");
         }
         Ok(())
+    }
+
+    /// What it has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.borrow().clone()
+    }
+
+    /// Waits until its log holds this text.
+    ///
+    /// # Errors
+    /// When it does not come in time, with the log.
+    pub async fn until_logged(&mut self, text: &str) -> Result<()> {
+        let logged = self.log.wait_for(|log| log.contains(text));
+        if let Ok(Ok(_)) = tokio::time::timeout(TIMEOUT, logged).await {
+            return Ok(());
+        }
+        bail!("{text:?} was not logged:\n{}", self.log())
     }
 
     /// Kills it, as a power cut does.
@@ -169,11 +243,11 @@ impl Running {
         let output = tokio::time::timeout(TIMEOUT, self.child.wait_with_output())
             .await
             .context("the connector does not end")??;
-        let log = String::from_utf8(output.stderr)?;
+        self.reader.await?;
         Ok(Finished {
             success: output.status.success(),
             output: String::from_utf8(output.stdout)?,
-            log,
+            log: self.log.borrow().clone(),
         })
     }
 }

@@ -12,6 +12,7 @@ pub mod fixtures;
 pub mod host;
 pub mod opencti;
 pub mod stix;
+pub mod understudy;
 pub mod virustotal;
 pub mod watched;
 
