@@ -1,7 +1,7 @@
 //! A generic connector runtime: runs a sandboxed guest that maps what VirusTotal reports to STIX, and
 //! moves the bytes between VirusTotal, OpenCTI and RabbitMQ.
 //!
-//! Imports run downwards only: `cli` → `schedule`, `swap` → `pipeline` → `runtime`, `virustotal`, `opencti`,
+//! Imports run downwards only: `cli` → `schedule`, `swap`, `status` → `pipeline` → `runtime`, `virustotal`, `opencti`,
 //! `delivery`, `guest_source` → `config`, `state`, `telemetry`.
 
 pub mod cli;
@@ -13,6 +13,7 @@ pub mod pipeline;
 pub mod runtime;
 pub mod schedule;
 pub mod state;
+pub mod status;
 pub mod swap;
 pub mod telemetry;
 pub mod virustotal;

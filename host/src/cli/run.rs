@@ -16,6 +16,7 @@ use crate::opencti::{self, StateKeeper};
 use crate::pipeline::{End, Pipeline, Report};
 use crate::runtime::Live;
 use crate::schedule::{self, Observer};
+use crate::status;
 use crate::swap::{Exchange, defaults};
 use crate::virustotal;
 
@@ -89,6 +90,9 @@ async fn connect_and_run(
     with_summary: bool,
 ) -> anyhow::Result<Option<Report>> {
     let connector = settings.connector;
+    if let Some(address) = connector.status {
+        status::serve(address, guests.clone(), stop.clone()).await?;
+    }
     let user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
     let platform = opencti::Client::new(&settings.opencti, http, user_agent)?;
     let source = virustotal::Client::new(&settings.source, http)?;

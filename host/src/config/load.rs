@@ -1,5 +1,6 @@
 //! From text to typed settings.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -177,6 +178,7 @@ impl Reader<'_> {
             })
             .unwrap_or(500.0);
         let sinks = self.sinks();
+        let status = self.status();
         Some(Connector {
             id: id?,
             name,
@@ -185,6 +187,21 @@ impl Reader<'_> {
             run_and_terminate: run_and_terminate || period.is_zero(),
             queue_threshold,
             sinks: sinks?,
+            status,
+        })
+    }
+
+    fn status(&mut self) -> Option<SocketAddr> {
+        let is_served = self.boolean("CONNECTOR_EXPOSE_METRICS").unwrap_or(false);
+        let port = self.host("CONNECTOR_METRICS_PORT");
+        let port = self.parsed(port, "a port number, 0 to 65535", |text| text.parse().ok());
+        let address = self.host("CONNECTOR_METRICS_ADDRESS");
+        let address = self.parsed(address, "an IP address", |text| text.parse().ok());
+        is_served.then(|| {
+            SocketAddr::new(
+                address.unwrap_or(Ipv4Addr::LOCALHOST.into()),
+                port.unwrap_or(9095),
+            )
         })
     }
 

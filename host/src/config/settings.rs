@@ -1,6 +1,7 @@
 //! The settings as types that cannot be wrong.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -76,6 +77,8 @@ pub struct Connector {
     pub queue_threshold: f64,
     /// Where bundles go.
     pub sinks: Sinks,
+    /// Where metrics and status are served, if they are: `CONNECTOR_EXPOSE_METRICS`.
+    pub status: Option<SocketAddr>,
 }
 
 /// Where bundles go; at least one is on.

@@ -143,6 +143,21 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
         "Calls that one instance of the guest serves before a fresh one takes its place; 1 isolates each call.",
     ),
     setting(
+        "CONNECTOR_EXPOSE_METRICS",
+        "false",
+        "Whether metrics for Prometheus (`/metrics`) and a status (`/status.json`) are served.",
+    ),
+    setting(
+        "CONNECTOR_METRICS_PORT",
+        "9095",
+        "Port that they are served at.",
+    ),
+    setting(
+        "CONNECTOR_METRICS_ADDRESS",
+        "127.0.0.1",
+        "Address that they are served at; `0.0.0.0` for all of a container.",
+    ),
+    setting(
         "MQ_HOST",
         "the platform's",
         "Host of RabbitMQ, instead of what the platform says.",
@@ -248,6 +263,5 @@ pub(super) const UNSUPPORTED: &[&str] = &[
     "CONNECTOR_SEND_TO_S3",
     "CONNECTOR_VALIDATE_BEFORE_IMPORT",
     "CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT",
-    "CONNECTOR_EXPOSE_METRICS",
     "MQ_USE_SSL_PASSPHRASE",
 ];

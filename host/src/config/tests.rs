@@ -625,10 +625,6 @@ fn a_name_that_nobody_knows_is_a_warning_with_the_nearest_name() {
             "CONNECTOR_SEND_TO_S3 is set and not supported by this version",
         ),
         (
-            "CONNECTOR_EXPOSE_METRICS",
-            "CONNECTOR_EXPOSE_METRICS is set and not supported by this version",
-        ),
-        (
             "MQ_USE_SSL_PASSPHRASE",
             "MQ_USE_SSL_PASSPHRASE is set and not supported by this version",
         ),
@@ -644,7 +640,7 @@ fn names_of_others_are_no_warning() {
         ("CONNECTOR_CONFIDENCE_LEVEL", "50"),
         ("CONNECTOR_SEND_TO_S3", "false"),
         ("CONNECTOR_SEND_TO_S3_BUCKET", "bundles"),
-        ("CONNECTOR_EXPOSE_METRICS", ""),
+        ("CONNECTOR_VALIDATE_BEFORE_IMPORT", ""),
         // The platform's own, from a file for all containers.
         ("OPENCTI_ADMIN_PASSWORD", "TOP-SECRET"),
         // Kubernetes.
@@ -666,7 +662,7 @@ fn names_of_others_are_no_warning() {
 fn unknown_names_in_the_file_are_warnings_too() {
     let yaml = "
         opencti: {admin_password: TOP-SECRET}
-        connector: {type: EXTERNAL_IMPORT, colour: red, expose_metrics: true}
+        connector: {type: EXTERNAL_IMPORT, colour: red, validate_before_import: true}
         virustotals: {api_key: TOP-SECRET}
         feed: {colour: red}
     ";
@@ -681,7 +677,7 @@ fn unknown_names_in_the_file_are_warnings_too() {
             "the configuration file's section virustotals is not read (did you mean virustotal?)",
             "OPENCTI_ADMIN_PASSWORD is not a setting",
             "CONNECTOR_COLOUR is not a setting",
-            "CONNECTOR_EXPOSE_METRICS is set and not supported by this version",
+            "CONNECTOR_VALIDATE_BEFORE_IMPORT is set and not supported by this version",
             "FEED_COLOUR is not a setting",
         ]
     );
@@ -711,6 +707,26 @@ fn no_secret_shows_in_debug_warnings_and_problems() {
     ]);
     let shown = problems(&refused).join("\n");
     assert!(!shown.contains("SECRET"), "{shown}");
+}
+
+#[test]
+fn status_is_served_where_the_settings_say() {
+    assert_eq!(settings(&[]).connector.status, None);
+    for (set, expected) in [
+        (vec![], "127.0.0.1:9095"),
+        (vec![("CONNECTOR_METRICS_PORT", "1")], "127.0.0.1:1"),
+        (vec![("CONNECTOR_METRICS_ADDRESS", "::")], "[::]:9095"),
+    ] {
+        let mut all = vec![("CONNECTOR_EXPOSE_METRICS", "true")];
+        all.extend(set);
+        let found = settings(&all).connector.status;
+        assert_eq!(found, Some(expected.parse().unwrap()));
+    }
+    let wrong = [
+        ("CONNECTOR_METRICS_PORT", "70000"),
+        ("CONNECTOR_METRICS_ADDRESS", "here"),
+    ];
+    assert_eq!(problems(&wrong).len(), 2);
 }
 
 #[test]

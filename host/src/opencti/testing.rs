@@ -199,6 +199,7 @@ pub(crate) fn connector() -> Connector {
             queue: None,
             directory: None,
         },
+        status: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The guest at work, and the one before it, which takes over again where its successor fails.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,6 +30,7 @@ struct Shared {
 #[derive(Default)]
 struct Records {
     changes: VecDeque<Change>,
+    counts: BTreeMap<&'static str, u64>,
     /// Digests of guests that were rolled back: never taken again in this process.
     quarantined: HashSet<String>,
 }
@@ -65,6 +66,27 @@ pub enum ChangeEvent {
     Refused(String),
     /// It failed at work, for this reason, and the guest before took over again.
     RolledBack(String),
+}
+
+impl ChangeEvent {
+    /// As metrics and status name it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::TookOver => "took_over",
+            Self::Refused(_) => "refused",
+            Self::RolledBack(_) => "rolled_back",
+        }
+    }
+
+    /// Why, where there is a reason.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::TookOver => None,
+            Self::Refused(reason) | Self::RolledBack(reason) => Some(reason),
+        }
+    }
 }
 
 impl Live {
@@ -157,6 +179,12 @@ impl Live {
         self.records().changes.iter().cloned().collect()
     }
 
+    /// How often each event happened, by its name.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.records().counts.clone()
+    }
+
     fn record(&self, guest: &Guest, event: ChangeEvent) {
         self.push(Change {
             at: Timestamp::now(),
@@ -167,10 +195,11 @@ impl Live {
     }
 
     fn push(&self, change: Change) {
-        let changes = &mut self.records().changes;
-        changes.push_back(change);
-        if changes.len() > CHANGES {
-            changes.pop_front();
+        let mut records = self.records();
+        *records.counts.entry(change.event.name()).or_default() += 1;
+        records.changes.push_back(change);
+        if records.changes.len() > CHANGES {
+            records.changes.pop_front();
         }
     }
 

@@ -2,15 +2,6 @@
 //!
 //! Tests write a version and a fault over [`STAMP`] in the built component: many guests from one build.
 
-#![cfg_attr(
-    not(target_arch = "wasm32"),
-    expect(dead_code, reason = "only the component exports it")
-)]
-
-#[expect(
-    missing_docs,
-    reason = "generated; the documentation stands in wit/connector.wit"
-)]
 #[cfg_attr(
     target_arch = "wasm32",
     expect(unsafe_code, reason = "generated; exports are unmangled symbols")
