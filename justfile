@@ -12,7 +12,7 @@ demo *arguments: build
     @tests/demo.sh "$@"
 
 # Run all tests: the guest natively and as a component, the host, and both end to end.
-test *arguments: guest
+test *arguments: test-guests
     tests/rabbitmq.sh
     cargo test --locked --workspace "$@"
 
@@ -23,6 +23,10 @@ build: guest
 # Build the guest component, target/livehunt.wasm.
 guest:
     guest/build.sh
+
+# Build the guest component, and the guests that only tests run.
+test-guests:
+    guest/build.sh livehunt rulesets-guest
 
 # Check the format and the lints.
 lint:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the guest component: target/livehunt.wasm.
+# Builds guest components: target/livehunt.wasm, or those of the packages that are named.
 #
 # The target is wasm32-unknown-unknown, so that the component imports nothing, WASI included. Its standard
 # library comes from the first of three routes that is open:
@@ -12,7 +12,7 @@ set -eu
 
 cd "$(dirname "$0")/.."
 target=wasm32-unknown-unknown
-package=${1:-livehunt}
+[ $# -gt 0 ] || set -- livehunt
 sysroot=$(rustc --print sysroot)
 host=$(rustc -vV | sed -n 's/^host: //p')
 
@@ -57,9 +57,12 @@ export PATH CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$linkers/wasm-component-
 
 # Guests have a target folder of their own: another rustc would throw away the host's build each time.
 folder=${CARGO_TARGET_DIR:-target}
+packages=
+for package; do packages="$packages --package $package"; done
 # shellcheck disable=SC2086 # the options are words
-cargo build --locked --package "$package" --lib --profile guest --target $target \
-    --target-dir "$folder/guest" $build_std
-name=$(printf %s "$package" | tr - _)
-cp "$folder/guest/$target/guest/$name.wasm" "$folder/$name.wasm.tmp"
-mv "$folder/$name.wasm.tmp" "$folder/$name.wasm"
+cargo build --locked $packages --lib --profile guest --target $target --target-dir "$folder/guest" $build_std
+for package; do
+    name=$(printf %s "$package" | tr - _)
+    cp "$folder/guest/$target/guest/$name.wasm" "$folder/$name.wasm.tmp"
+    mv "$folder/$name.wasm.tmp" "$folder/$name.wasm"
+done

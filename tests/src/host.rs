@@ -53,9 +53,22 @@ pub fn program() -> Result<PathBuf> {
 pub fn component() -> Result<PathBuf> {
     let component = std::env::var_os("LIVEHUNT_COMPONENT")
         .map_or_else(|| workspace().join("target/livehunt.wasm"), PathBuf::from);
+    built(component, "guest")
+}
+
+/// A guest of `tests/guests`, by the name of its package.
+///
+/// # Errors
+/// When it has not been built.
+pub fn test_guest(package: &str) -> Result<PathBuf> {
+    let component = format!("target/{}.wasm", package.replace('-', "_"));
+    built(workspace().join(component), "test-guests")
+}
+
+fn built(component: PathBuf, recipe: &str) -> Result<PathBuf> {
     if !component.exists() {
         bail!(
-            "{} is missing: run ./justw guest first",
+            "{} is missing: run ./justw {recipe} first",
             component.display()
         );
     }
@@ -66,28 +79,42 @@ pub fn component() -> Result<PathBuf> {
 #[derive(Clone, Debug)]
 pub struct Host {
     environment: BTreeMap<String, String>,
+    /// Of the guest's settings.
+    prefix: &'static str,
 }
 
 impl Host {
-    /// Settings that reach both simulators over the platform's API, all filters off.
+    /// Livehunt with settings that reach both simulators over the platform's API, all filters off.
     ///
     /// # Errors
     /// When the component has not been built.
     pub fn new(virustotal: &virustotal::Server, platform: &opencti::Server) -> Result<Self> {
+        Ok(Self::of(&component()?, PREFIX, virustotal, platform)
+            .setting("MAX_AGE_DAYS", "0")
+            .setting("MAX_FILE_SIZE", "0"))
+    }
+
+    /// Any guest, whose settings have this prefix, with settings that reach both simulators over the platform's
+    /// API.
+    #[must_use]
+    pub fn of(
+        component: &Path,
+        prefix: &'static str,
+        virustotal: &virustotal::Server,
+        platform: &opencti::Server,
+    ) -> Self {
         let host = Self {
             environment: BTreeMap::new(),
+            prefix,
         };
-        Ok(host
-            .variable("OPENCTI_URL", platform.url())
+        host.variable("OPENCTI_URL", platform.url())
             .variable("OPENCTI_TOKEN", platform.token())
             .variable("CONNECTOR_ID", CONNECTOR_ID)
             .variable("CONNECTOR_LOG_LEVEL", "debug")
             .variable("CONNECTOR_QUEUE_PROTOCOL", "api")
-            .variable("CONNECTOR_GUEST", component()?.display().to_string())
+            .variable("CONNECTOR_GUEST", component.display().to_string())
             .setting("API_URL", virustotal.api_url())
             .setting("API_KEY", virustotal.api_key())
-            .setting("MAX_AGE_DAYS", "0")
-            .setting("MAX_FILE_SIZE", "0"))
     }
 
     /// Sets an environment variable.
@@ -100,7 +127,8 @@ impl Host {
     /// Sets a variable under the guest's prefix.
     #[must_use]
     pub fn setting(self, name: &str, value: impl Into<String>) -> Self {
-        self.variable(&format!("{PREFIX}_{name}"), value)
+        let name = format!("{}_{name}", self.prefix);
+        self.variable(&name, value)
     }
 
     /// Runs once, to the end.
