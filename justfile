@@ -26,7 +26,7 @@ guest:
 
 # Build the guest component, and the guests that only tests run.
 test-guests:
-    guest/build.sh livehunt understudy
+    guest/build.sh livehunt rulesets-guest understudy
 
 # Check the format and the lints.
 lint:

@@ -136,21 +136,40 @@ fn ruleset(world: &World, id: &str) -> Result<Answer, Problem> {
         .ok_or_else(|| Problem::not_found(format!("Hunting ruleset {id} not found")))
 }
 
-/// The cursor of this listing is the id of the last ruleset served.
+/// The cursor of this listing names the last ruleset served.
 fn rulesets(world: &World, request: &Recorded, root: &str) -> Result<Answer, Problem> {
     let limit = limit(request, 10)?;
-    let after = request.parameter("cursor").unwrap_or_default();
-    let mut rest = world
-        .rulesets
-        .range::<str, _>((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded));
-    let page: Vec<(&String, &Value)> = rest.by_ref().take(limit).collect();
+    let ascending = match request.parameter("order") {
+        None | Some("modification_date-") => false,
+        Some("modification_date+") => true,
+        Some(other) => {
+            return Err(Problem::bad_request(format!(
+                "order \"{other}\" is not valid"
+            )));
+        }
+    };
+    let mut all: Vec<(&String, &Value)> = world.rulesets.iter().collect();
+    all.sort_by_key(|(id, ruleset)| (ruleset["attributes"]["modification_date"].as_u64(), *id));
+    if !ascending {
+        all.reverse();
+    }
+    let served = match request.parameter("cursor") {
+        None => 0,
+        Some(cursor) => all
+            .iter()
+            .position(|(id, _)| *id == cursor)
+            .map(|position| position + 1)
+            .ok_or_else(|| Problem::invalid_argument("Invalid cursor"))?,
+    };
+    let rest = &all[served..];
+    let page = &rest[..limit.min(rest.len())];
     let objects: Vec<&Value> = page.iter().map(|(_, ruleset)| *ruleset).collect();
     let mut body = json!({
         "data": objects,
-        "meta": {"count": world.rulesets.len()},
+        "meta": {"count": all.len()},
         "links": {"self": link(root, request, request.parameter("cursor"))},
     });
-    if let (Some((last, _)), Some(_)) = (page.last(), rest.next()) {
+    if let Some((last, _)) = page.last().filter(|_| page.len() < rest.len()) {
         body["meta"]["cursor"] = json!(last);
         body["links"]["next"] = json!(link(root, request, Some(last)));
     }
