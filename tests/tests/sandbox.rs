@@ -252,3 +252,63 @@ async fn answers_come_back_to_be_used_again() {
     assert_eq!(returned.len(), 1);
     assert_eq!(returned[0].0.subject, lookup().subject);
 }
+
+#[tokio::test]
+async fn an_instance_whose_memory_has_grown_past_the_mark_is_replaced() {
+    for (memory_mark, instances) in [(64 << 20, 2), (4 << 20, 4)] {
+        let pool = pool(Limits {
+            memory_mark,
+            ..Limits::default()
+        });
+        for _ in 0..3 {
+            pool.digest(lookup(), ruleset(1 << 20)).await.unwrap();
+        }
+        // One was the trial of the load.
+        assert_eq!(pool.guest().usage().instances(), instances, "{memory_mark}");
+        assert!(pool.guest().usage().memory() > 4 << 20);
+    }
+}
+
+#[test]
+fn compiled_code_is_kept_in_the_folder_that_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("guests");
+    let load = || {
+        let engine = Engine::new(1, Limits::default(), Some(&cache)).unwrap();
+        Guest::load(&engine, &component()).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let files = || {
+        let mut files = Vec::new();
+        let mut folders = vec![cache.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    files.push((path.clone(), std::fs::metadata(&path).unwrap().len()));
+                }
+            }
+        }
+        files.sort();
+        files
+    };
+    load();
+    let code = |files: &[(PathBuf, u64)]| files.iter().map(|it| it.1).max().unwrap();
+    let kept = code(&files());
+    assert!(kept > 100_000, "{:?}", files());
+    load();
+    assert_eq!(code(&files()), kept);
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let refused = Engine::new(1, Limits::default(), Some(file.path()));
+    let Err(error) = refused else {
+        panic!("a file is no folder")
+    };
+    assert!(
+        error
+            .to_string()
+            .starts_with("cannot keep compiled guests in"),
+        "{error}"
+    );
+}

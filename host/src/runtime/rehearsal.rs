@@ -204,3 +204,140 @@ fn difference(before: &Emission, after: &Emission) -> Option<String> {
     }
     (before != after).then(|| "another order, other files or another wish to remove".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Object;
+
+    fn emit(objects: &[(&str, &str)], acknowledge: bool) -> Decided {
+        let objects = objects.iter().map(|(id, document)| Object {
+            id: (*id).to_owned(),
+            document: (*document).to_owned(),
+        });
+        Ok(Outcome::Emit(Emission {
+            objects: objects.collect(),
+            artifacts: Vec::new(),
+            acknowledge,
+        }))
+    }
+
+    fn skip(filter: &str, reason: &str) -> Decided {
+        Ok(Outcome::Skip {
+            filter: filter.to_owned(),
+            reason: reason.to_owned(),
+        })
+    }
+
+    fn ask(subject: &str) -> Decided {
+        Ok(Outcome::Ask(vec![Question {
+            kind: "lookup".to_owned(),
+            subject: subject.to_owned(),
+            part: String::new(),
+        }]))
+    }
+
+    fn fail() -> Decided {
+        Err(CallError::Failure("malformed: x".to_owned()))
+    }
+
+    #[test]
+    fn each_pair_of_decisions_counts_once_with_what_changed() {
+        let two = [("a", "1"), ("b", "2")];
+        type Read = fn(&Comparison) -> usize;
+        let cases: [(Decided, Decided, Read, &str); 14] = [
+            (emit(&two, true), emit(&two, true), |it| it.same, ""),
+            (skip("age", "x"), skip("age", "x"), |it| it.same, ""),
+            (ask("a"), ask("a"), |it| it.same, ""),
+            (fail(), fail(), |it| it.same, ""),
+            (
+                emit(&two, true),
+                emit(&[("a", "1"), ("c", "3"), ("d", "4")], true),
+                |it| it.changed,
+                "2 objects more, 1 fewer",
+            ),
+            (
+                emit(&two, true),
+                emit(&[("a", "1"), ("b", "3")], true),
+                |it| it.changed,
+                "other content of b",
+            ),
+            (
+                emit(&two, true),
+                emit(&two, false),
+                |it| it.changed,
+                "another",
+            ),
+            (
+                skip("age", "x"),
+                skip("size", "y"),
+                |it| it.changed,
+                "skipped by size (y), before by age",
+            ),
+            (
+                emit(&two, true),
+                skip("age", "old"),
+                |it| it.now_skipped,
+                "now skipped by age: old",
+            ),
+            (
+                fail(),
+                skip("age", "old"),
+                |it| it.now_skipped,
+                "now skipped",
+            ),
+            (
+                skip("age", "x"),
+                emit(&two, true),
+                |it| it.now_kept,
+                "now kept",
+            ),
+            (fail(), emit(&two, true), |it| it.now_kept, "now kept"),
+            (
+                emit(&two, true),
+                fail(),
+                |it| it.now_failing,
+                "malformed: x",
+            ),
+            (
+                emit(&two, true),
+                ask("a"),
+                |it| it.now_asking,
+                "1 new questions",
+            ),
+        ];
+        for (before, after, read, example) in &cases {
+            let mut comparison = Comparison::default();
+            comparison.count("id", before, after);
+            assert_eq!(read(&comparison), 1, "{before:?} {after:?}");
+            let told = comparison.examples.concat();
+            assert_eq!(told.is_empty(), example.is_empty(), "{told}");
+            assert!(told.contains(example), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_last_items_are_remembered_within_bounds() {
+        let case = |id: usize, bytes: usize| Case {
+            item: Arc::new(Item {
+                id: id.to_string(),
+                observed: 0,
+                document: "x".repeat(bytes),
+            }),
+            answers: Vec::new(),
+            now: 0,
+        };
+        let mut ring = Ring::default();
+        for id in 0..CASES + 3 {
+            ring.push(case(id, 10));
+        }
+        assert_eq!(ring.cases().len(), CASES);
+        assert_eq!(ring.cases()[0].item.id, "3");
+        ring.push(case(99, BYTES));
+        let left: Vec<String> = ring.cases().iter().map(|it| it.item.id.clone()).collect();
+        assert_eq!(left, ["99"]);
+        ring.push(case(100, BYTES + 1));
+        assert!(ring.cases().is_empty());
+        assert_eq!(ring.bytes, 0);
+    }
+}
