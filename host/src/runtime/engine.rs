@@ -79,8 +79,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine with room for `workers` at a time, for each of two guests: the one at work and the one before
-    /// or after it.
+    /// An engine with room for `workers` calls at a time, and for a guest that comes aside of them.
     ///
     /// With a `cache`, compiled code is kept in that folder, told by content, compiler and version, so that the
     /// next start need not compile. Nobody else may write there: the code is run as it is found.
@@ -112,8 +111,9 @@ fn open_cache(folder: &Path) -> Result<Cache, LoadError> {
 
 fn configuration(workers: u32, limits: &Limits) -> Config {
     let mut pool = PoolingAllocationConfig::default();
-    // Two more than can be at work: the trial of a guest being loaded, and one being dropped.
-    let slots = 2 * workers + 2;
+    // Those at work, as many that are idle, and of a guest that comes: its trial, one with settings, and the
+    // one of the present guest that it is compared with.
+    let slots = 2 * workers + 4;
     pool.total_component_instances(slots)
         .total_core_instances(slots * CORE_INSTANCES)
         .total_memories(slots)

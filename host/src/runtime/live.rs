@@ -112,6 +112,7 @@ impl Live {
     pub fn replace(&self, pool: Pool) {
         let before = self.shift().pool.clone();
         self.record(pool.guest(), ChangeEvent::TookOver);
+        before.rest();
         self.0.shift.store(Arc::new(Shift::new(pool, Some(before))));
     }
 
@@ -148,6 +149,8 @@ impl Live {
         }
         let guest = shift.pool.guest();
         records.quarantined.insert(guest.digest().to_owned());
+        shift.pool.rest();
+        before.wake();
         self.0
             .shift
             .store(Arc::new(Shift::new(before.clone(), None)));

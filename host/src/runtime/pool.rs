@@ -1,5 +1,6 @@
 //! The mappers at work: kept and reused, dropped after a failure, never more than there are workers.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::checked::Verdict;
@@ -16,6 +17,7 @@ struct Shared {
     guest: Guest,
     settings: Vec<Setting>,
     idle: Mutex<Vec<Mapper>>,
+    rests: AtomicBool,
 }
 
 impl Pool {
@@ -26,6 +28,7 @@ impl Pool {
             guest,
             settings,
             idle: Mutex::new(vec![first]),
+            rests: AtomicBool::new(false),
         }))
     }
 
@@ -33,6 +36,18 @@ impl Pool {
     #[must_use]
     pub fn guest(&self) -> &Guest {
         &self.0.guest
+    }
+
+    /// Gives the memory of idle mappers back, and of each that is at work when its call is over. Calls go on, on
+    /// fresh mappers: slower, and never too many at a time.
+    pub fn rest(&self) {
+        self.0.rests.store(true, Ordering::Relaxed);
+        self.idle().clear();
+    }
+
+    /// Keeps mappers again.
+    pub fn wake(&self) {
+        self.0.rests.store(false, Ordering::Relaxed);
     }
 
     /// [`Mapper::map`] on a thread for blocking work.
@@ -96,7 +111,11 @@ impl Pool {
             Err(error) => error.leaves_instance_sound(),
         };
         if sound && !mapper.is_worn() {
-            self.idle().push(mapper);
+            let mut idle = self.idle();
+            // Asked under the lock: who rests clears the list after saying so.
+            if !self.0.rests.load(Ordering::Relaxed) {
+                idle.push(mapper);
+            }
         }
         result
     }

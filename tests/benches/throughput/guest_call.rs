@@ -1,6 +1,7 @@
 //! What a call of the guest costs, in the component and natively.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -9,6 +10,7 @@ use connector_tests::fixtures::Scenario;
 use connector_tests::host;
 use livehunt::contract::{self, Answer, Item, Question};
 
+use crate::exchange::Exchange;
 use crate::expected;
 
 /// Notifications that are mapped.
@@ -38,6 +40,7 @@ pub struct GuestCall {
     pub load: Duration,
     /// The same with compiled code from a cache, opening it and a first call.
     pub cold_start: Duration,
+    pub exchange: Exchange,
 }
 
 /// A call's arguments, natively and for the component.
@@ -98,6 +101,7 @@ impl GuestCall {
             fresh += three;
         }
         let calls = u32::try_from(cases.len())?;
+        let exchange = Exchange::measure(&settings, &recorded(&cases, now))?;
         let bytes: usize = cases.iter().map(|case| case.native.0.document.len()).sum();
         Ok(Self {
             items: cases.len(),
@@ -106,6 +110,7 @@ impl GuestCall {
             check: checked / calls,
             empty,
             cold_start,
+            exchange,
             native: natively / calls,
             fresh: fresh / calls,
             load,
@@ -131,6 +136,16 @@ fn load() -> Result<(Guest, Duration)> {
         }
     }
     best.context("the component is loaded at least once")
+}
+
+/// The cases as the host remembers them.
+fn recorded(cases: &[Case], now: u64) -> Vec<runtime::Case> {
+    let cases = cases.iter().map(|case| runtime::Case {
+        item: Arc::new(case.component.0.clone()),
+        answers: case.component.1.clone(),
+        now,
+    });
+    cases.collect()
 }
 
 /// From nothing to a first answer, with the compiled code in a cache.

@@ -2,6 +2,7 @@
 //!
 //! A measurement and no test: it ends with exit code 0 whether a bar is met or not.
 
+mod exchange;
 mod expected;
 mod guest_call;
 mod process;
@@ -132,6 +133,24 @@ fn add_guest(table: &mut Table, guest: &GuestCall) -> Result<()> {
         "from nothing to a first call, compiled code cached",
         format!("{:.1} ms", guest.cold_start.as_secs_f64() * 1e3),
         Bar::new("< 50 ms", guest.cold_start < Duration::from_millis(50)),
+    );
+    let exchange = &guest.exchange;
+    let milliseconds = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
+    table.section(&format!(
+        "Exchange of the guest, {} times during {} calls, code cached",
+        exchange.exchanges, exchange.calls
+    ));
+    table.row(
+        "from loading to work, rehearsed",
+        milliseconds(exchange.each),
+    );
+    table.row_with_bar(
+        "longest call meanwhile",
+        milliseconds(exchange.longest_call),
+        Bar::new(
+            "≤ 50 ms",
+            exchange.longest_call <= Duration::from_millis(50),
+        ),
     );
     Ok(())
 }
