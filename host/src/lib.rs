@@ -2,11 +2,12 @@
 //! moves the bytes between VirusTotal, OpenCTI and RabbitMQ.
 //!
 //! Imports run downwards only: `cli` → `schedule` → `pipeline` → `runtime`, `virustotal`, `opencti`,
-//! `delivery` → `config`, `state`, `telemetry`.
+//! `delivery` → `config`, `state`, `telemetry`; `config` → `guest_source`.
 
 pub mod cli;
 pub mod config;
 pub mod delivery;
+pub mod guest_source;
 pub mod opencti;
 pub mod pipeline;
 pub mod runtime;

@@ -17,7 +17,7 @@ use super::settings::{
 use super::unknown;
 
 /// What the host takes from the guest's description.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct GuestDefaults {
     /// Default of `CONNECTOR_NAME`.
     pub name: String,
@@ -192,7 +192,6 @@ impl Reader<'_> {
             run_and_terminate: run_and_terminate || period.is_zero(),
             queue_threshold,
             sinks: sinks?,
-            guest: guest_path(self.raw),
         })
     }
 

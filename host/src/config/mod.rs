@@ -2,6 +2,7 @@
 //! refused with the setting's name, what was found, and what is allowed, all problems at once.
 
 mod duration;
+mod guest;
 mod http;
 mod load;
 mod raw;
@@ -12,6 +13,7 @@ mod table;
 mod tests;
 mod unknown;
 
+pub use guest::{GuestSettings, load_guest};
 pub use http::{Http, HttpError};
 pub use load::{GuestDefaults, Invalid, Problem, guest_path, guest_settings, json_logging, load};
 pub use raw::{FileError, Raw};

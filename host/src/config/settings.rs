@@ -76,8 +76,6 @@ pub struct Connector {
     pub queue_threshold: f64,
     /// Where bundles go.
     pub sinks: Sinks,
-    /// Path of the guest component.
-    pub guest: PathBuf,
 }
 
 /// Where bundles go; at least one is on.

@@ -110,7 +110,17 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
     setting(
         "CONNECTOR_GUEST",
         "/guests/livehunt.wasm",
-        "Path of the guest component.",
+        "Where the guest is: a file; a folder, of which the guest with the highest version counts; or an artifact in a registry, `oci://registry/repository:tag`.",
+    ),
+    setting(
+        "CONNECTOR_GUEST_DIGEST",
+        "",
+        "SHA-256 of the guest component (`sha256:…`): no other bytes are run.",
+    ),
+    setting(
+        "CONNECTOR_GUEST_POLL",
+        "PT5M",
+        "Time between two looks for another guest, in ISO 8601; files are looked at as soon as they change, and everything on SIGHUP.",
     ),
     setting(
         "MQ_HOST",
@@ -160,6 +170,11 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
         "REQUESTS_CA_BUNDLE",
         "",
         "The same, under a name that is common elsewhere.",
+    ),
+    setting(
+        "DOCKER_CONFIG",
+        "~/.docker",
+        "Folder of the `config.json` with the login to the registry of the guest, as `docker login` writes it.",
     ),
     setting("HTTPS_PROXY", "", "Proxy for `https` addresses."),
     setting("HTTP_PROXY", "", "Proxy for `http` addresses."),

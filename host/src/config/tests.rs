@@ -6,6 +6,7 @@ use base64::Engine;
 use secrecy::ExposeSecret;
 
 use super::*;
+use crate::guest_source::Digest;
 
 const ID: &str = "6c3f6f9e-9f0e-4f5b-8d65-0c2f2f4d7a11";
 
@@ -67,7 +68,6 @@ fn what_is_required_is_enough() {
     assert_eq!(connector.period, Duration::from_secs(300));
     assert!(!connector.run_and_terminate);
     assert!((connector.queue_threshold - 500.0).abs() < f64::EPSILON);
-    assert_eq!(connector.guest, Path::new("/guests/livehunt.wasm"));
     assert!(matches!(connector.sinks.queue, Some(Queue::Amqp(_))));
     assert!(connector.sinks.directory.is_none());
     assert_eq!(settings.source.api_key.expose_secret(), "the-key");
@@ -721,6 +721,67 @@ fn the_guest_stands_where_the_settings_say() {
             Path::new(expected)
         );
     }
+}
+
+#[test]
+fn where_the_guest_comes_from_is_read_before_all_else() {
+    let digest = Digest::of(b"component");
+    let read = |rest: &[(&str, &str)], given: Option<&str>| {
+        let given = given.map(|text| text.parse().unwrap());
+        load_guest(&environment(rest), given).unwrap()
+    };
+    let defaults = read(&[], None);
+    assert_eq!(defaults.source.to_string(), "/guests/livehunt.wasm");
+    assert_eq!(defaults.digest, None);
+    assert_eq!(defaults.poll, Duration::from_secs(300));
+    assert_eq!(defaults.docker_config, None);
+
+    let all = [
+        ("CONNECTOR_GUEST", "'oci://ghcr.io/acme/livehunt:1'"),
+        ("CONNECTOR_GUEST_DIGEST", &format!("sha256:{digest}")),
+        ("CONNECTOR_GUEST_POLL", "PT1M"),
+        ("HOME", "/home/me"),
+    ];
+    let settings = read(&all, None);
+    assert_eq!(settings.source.to_string(), "oci://ghcr.io/acme/livehunt:1");
+    assert_eq!(settings.digest, Some(digest));
+    assert_eq!(settings.poll, Duration::from_secs(60));
+    assert_eq!(
+        settings.docker_config.as_deref(),
+        Some(Path::new("/home/me/.docker"))
+    );
+    assert_eq!(settings.warnings.len(), 1, "{:?}", settings.warnings);
+
+    let settings = read(
+        &[
+            ("CONNECTOR_GUEST", "http://no"),
+            ("DOCKER_CONFIG", "/login"),
+        ],
+        Some("a.wasm"),
+    );
+    assert_eq!(settings.source.to_string(), "a.wasm");
+    assert_eq!(settings.docker_config.as_deref(), Some(Path::new("/login")));
+}
+
+#[test]
+fn all_problems_with_the_guests_source_come_at_once() {
+    let raw = environment(&[
+        ("CONNECTOR_GUEST", "https://ghcr.io/acme/livehunt:1"),
+        ("CONNECTOR_GUEST_DIGEST", "sha256:12"),
+        ("CONNECTOR_GUEST_POLL", "PT0S"),
+    ]);
+    let Invalid(problems) = load_guest(&raw, None).unwrap_err();
+    let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        problems,
+        [
+            "CONNECTOR_GUEST: found an address that begins with \"https://\"; expected a path, or \
+             oci://registry/repository:tag or oci://registry/repository@sha256:…",
+            "CONNECTOR_GUEST_DIGEST: found \"sha256:12\"; allowed: `sha256:` and 64 hexadecimal digits",
+            "CONNECTOR_GUEST_POLL: found \"PT0S\"; allowed: an ISO 8601 duration of at least one \
+             second, such as PT5M",
+        ]
+    );
 }
 
 #[test]

@@ -199,7 +199,6 @@ pub(crate) fn connector() -> Connector {
             queue: None,
             directory: None,
         },
-        guest: std::path::PathBuf::new(),
     }
 }
 

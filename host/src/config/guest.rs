@@ -1,0 +1,85 @@
+//! Where the guest comes from. Read before all other settings: they need the guest's description.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::duration;
+use super::load::{GuestDefaults, Invalid, Problem};
+use super::raw::Raw;
+use super::reader::{Entry, Reader};
+use crate::guest_source::{Digest, GuestSource};
+
+const DEFAULT_SOURCE: &str = "/guests/livehunt.wasm";
+const DEFAULT_POLL: Duration = Duration::from_secs(300);
+
+/// Where the guest comes from.
+#[derive(Debug, Clone)]
+pub struct GuestSettings {
+    /// File, folder or registry.
+    pub source: GuestSource,
+    /// The only bytes that may run.
+    pub digest: Option<Digest>,
+    /// Time between two looks for another guest; at least a second.
+    pub poll: Duration,
+    /// Folder of the docker configuration; none where there is no home either.
+    pub docker_config: Option<PathBuf>,
+    /// What is odd but accepted, in words for the log at start.
+    pub warnings: Vec<String>,
+}
+
+/// Reads where the guest comes from; `given`, from the command line, wins over `CONNECTOR_GUEST`.
+///
+/// # Errors
+/// With every setting that cannot be understood.
+pub fn load_guest(raw: &Raw, given: Option<GuestSource>) -> Result<GuestSettings, Invalid> {
+    let no_guest = GuestDefaults::default();
+    let mut reader = Reader::new(raw, &no_guest);
+    let configured = reader.source_of_guest(given.is_some());
+    let entry = reader.host("CONNECTOR_GUEST_DIGEST");
+    let digest = entry.text.map(str::parse::<Digest>).transpose();
+    let digest = reader.valid(entry, digest).flatten();
+    let poll = reader.host("CONNECTOR_GUEST_POLL");
+    let poll = reader.parsed(
+        poll,
+        "an ISO 8601 duration of at least one second, such as PT5M",
+        |text| duration::parse(text).filter(|poll| *poll >= Duration::from_secs(1)),
+    );
+    let docker_config = reader.host("DOCKER_CONFIG").text.map(PathBuf::from);
+    let home = raw
+        .get("HOME")
+        .map(|home| PathBuf::from(home).join(".docker"));
+    match given.or(configured) {
+        Some(source) if reader.problems.is_empty() => Ok(GuestSettings {
+            source,
+            digest,
+            poll: poll.unwrap_or(DEFAULT_POLL),
+            docker_config: docker_config.or(home),
+            warnings: reader.warnings,
+        }),
+        _ => Err(Invalid(reader.problems)),
+    }
+}
+
+impl Reader<'_> {
+    /// One that is not used cannot be wrong.
+    fn source_of_guest(&mut self, unused: bool) -> Option<GuestSource> {
+        if unused {
+            return None;
+        }
+        let entry = self.host("CONNECTOR_GUEST");
+        let source = entry.text.unwrap_or(DEFAULT_SOURCE).parse();
+        self.valid(entry, source)
+    }
+
+    /// `None` when a problem has been noted.
+    fn valid<T, E: ToString>(&mut self, entry: Entry<'_>, value: Result<T, E>) -> Option<T> {
+        value
+            .map_err(|error| {
+                self.problems.push(Problem {
+                    setting: entry.name.into_owned(),
+                    reason: error.to_string(),
+                });
+            })
+            .ok()
+    }
+}
