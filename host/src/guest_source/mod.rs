@@ -8,9 +8,11 @@ mod login;
 mod registry;
 mod registry_error;
 mod source;
+mod watch;
 
 pub use digest::{Digest, InvalidDigest};
 pub use finder::{Candidate, Error, Finder, Found, Refusal, Refused};
 pub use registry::Registry;
 pub use registry_error::{RegistryError, RegistryProblem};
 pub use source::{GuestSource, InvalidSource};
+pub use watch::{Cause, Watcher};
