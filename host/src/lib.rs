@@ -2,7 +2,7 @@
 //! moves the bytes between VirusTotal, OpenCTI and RabbitMQ.
 //!
 //! Imports run downwards only: `cli` → `schedule`, `swap`, `status` → `pipeline` → `runtime`, `virustotal`, `opencti`,
-//! `delivery`, `guest_source` → `config`, `state`, `telemetry`.
+//! `delivery` → `config` → `guest_source`; `state` and `telemetry` know nobody.
 
 pub mod cli;
 pub mod config;

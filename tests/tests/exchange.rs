@@ -324,7 +324,7 @@ async fn only_the_component_of_the_digest_that_is_set_is_taken() -> Result<()> {
         .await?;
     assert!(!finished.success);
     let errors = finished.messages("ERROR").join("\n");
-    let expected = format!("CONNECTOR_GUEST_DIGEST wants sha256:{wanted}");
+    let expected = format!("CONNECTOR_GUEST_DIGEST allows {wanted} only");
     assert!(errors.contains(&expected), "{errors}");
     Ok(())
 }

@@ -75,7 +75,7 @@ fn ruleset(bytes: usize) -> String {
 fn the_component_that_was_built_imports_nothing() {
     // A component with imports would be refused, as the test below shows.
     let guest = load(&component()).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(guest.digest().len(), 64);
+    assert!(guest.exports().len() == 1);
 }
 
 #[test]

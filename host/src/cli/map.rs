@@ -19,7 +19,7 @@ pub(super) struct MapArguments {
 }
 
 pub(super) fn map(setup: &Setup, arguments: &MapArguments) -> anyhow::Result<ExitCode> {
-    let (guest, chooser) = setup.first_guest(&setup.source()?)?;
+    let (guest, chooser) = setup.guest()?;
     let pool = chooser.workshop().open(&guest)?;
     let now = arguments.items.now()?;
     let runtime = tokio::runtime::Builder::new_current_thread()

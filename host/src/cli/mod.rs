@@ -12,13 +12,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::guest_source::GuestSource;
+
 /// Turns what VirusTotal reports into knowledge on an OpenCTI platform, by means of a WebAssembly guest.
 #[derive(Debug, Parser)]
 #[command(name = "connector-host", version, max_term_width = 100)]
 pub struct Arguments {
     /// The guest: a component's file, a folder of them, or an OCI reference; wins over CONNECTOR_GUEST.
     #[arg(long, global = true, value_name = "SOURCE")]
-    guest: Option<String>,
+    guest: Option<GuestSource>,
 
     /// Settings that the environment does not give; need not exist.
     #[arg(long, global = true, value_name = "FILE", default_value = "config.yml")]

@@ -51,16 +51,16 @@ pub(super) fn run(setup: &Setup, arguments: &RunArguments) -> anyhow::Result<Exi
 
 fn run_logged(setup: &Setup, arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let http = Http::new(&setup.raw)?;
-    let source = setup.source()?;
-    let (guest, chooser) = setup.first_guest(&source)?;
+    let (finder, found) = setup.find_guest(&http)?;
+    let (guest, chooser) = setup.choose_guest(&found)?;
     let mut settings = config::load(&setup.raw, &defaults(guest.description()))?;
     settings.connector.run_and_terminate |= arguments.once;
-    for warning in &settings.warnings {
+    for warning in setup.guest.warnings.iter().chain(&settings.warnings) {
         tracing::warn!("{warning}");
     }
     let guests = Live::new(chooser.workshop().open(&guest)?);
-    let digest = setup.guest.digest.clone();
-    let exchange = Exchange::new(source.clone(), digest, chooser, guests.clone());
+    let source = finder.source().clone();
+    let exchange = Exchange::new(finder, chooser, guests.clone());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(BLOCKING_THREADS)
@@ -101,7 +101,7 @@ async fn connect_and_run(
     };
     let shift = guests.shift();
     tracing::info!(
-        digest = shift.pool.guest().digest(),
+        digest = %shift.pool.guest().digest(),
         "guest {} is ready",
         shift.pool.guest()
     );

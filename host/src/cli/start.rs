@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use crate::config::{self, GuestSettings, Raw};
-use crate::guest_source::GuestSource;
+use crate::config::{self, GuestSettings, Http, Raw};
+use crate::guest_source::{Finder, Found, GuestSource, Registry};
 use crate::runtime::{Engine, Guest, Limits};
 use crate::swap::{Chooser, NoGuest, Workshop};
 use crate::telemetry;
@@ -21,18 +21,14 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    pub(super) fn read(config: &Path, guest: Option<String>) -> anyhow::Result<Self> {
+    pub(super) fn read(config: &Path, guest: Option<GuestSource>) -> anyhow::Result<Self> {
         let raw = Raw::new(std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         }))
         .with_file(config)?;
-        let mut settings = config::guest(&raw)?;
-        if let Some(source) = guest {
-            settings.source = source;
-        }
         Ok(Self {
+            guest: config::load_guest(&raw, guest)?,
             raw: Arc::new(raw),
-            guest: settings,
         })
     }
 
@@ -55,11 +51,6 @@ impl Setup {
         Ok(())
     }
 
-    /// Where guests come from.
-    pub(super) fn source(&self) -> anyhow::Result<GuestSource> {
-        Ok(self.guest.source.parse()?)
-    }
-
     /// An engine with the limits of the settings, and what else it takes to make a guest ready.
     pub(super) fn workshop(&self) -> anyhow::Result<Workshop> {
         let limits = Limits {
@@ -73,12 +64,28 @@ impl Setup {
         Ok(Workshop::new(engine, Arc::clone(&self.raw)))
     }
 
+    /// What the guest's source holds, and who will look there again.
+    pub(super) fn find_guest(&self, http: &Http) -> anyhow::Result<(Finder, Found)> {
+        let GuestSettings {
+            source,
+            digest,
+            docker_config,
+            ..
+        } = &self.guest;
+        let registry = Registry::new(http.authorities(), docker_config.clone());
+        let mut finder = Finder::new(source.clone(), *digest, registry);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let found = runtime.block_on(finder.look())?;
+        Ok((finder, found.unwrap_or_default()))
+    }
+
     /// The guest to start with, and who chose it.
-    pub(super) fn first_guest(&self, source: &GuestSource) -> anyhow::Result<(Guest, Chooser)> {
+    pub(super) fn choose_guest(&self, found: &Found) -> anyhow::Result<(Guest, Chooser)> {
         let mut chooser = Chooser::new(self.workshop()?);
-        let (candidates, errors) = source.candidates(self.guest.digest.as_deref());
-        let (guest, refused) = chooser.choose(&candidates, None, |_| false);
-        let mut reasons: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let (guest, refused) = chooser.choose(&found.candidates, None, |_| false);
+        let mut reasons: Vec<String> = found.refused.iter().map(ToString::to_string).collect();
         reasons.extend(
             refused
                 .iter()
@@ -91,5 +98,11 @@ impl Setup {
             tracing::warn!("{reason}; {guest} is taken");
         }
         Ok((guest, chooser))
+    }
+
+    /// The guest for a command that runs once.
+    pub(super) fn guest(&self) -> anyhow::Result<(Guest, Chooser)> {
+        let (_, found) = self.find_guest(&Http::new(&self.raw)?)?;
+        self.choose_guest(&found)
     }
 }

@@ -1,32 +1,15 @@
-//! The settings about the guest itself: read first, since a guest's description is needed to read the others.
+//! Where the guest comes from, and what it may use. Read before all other settings: they need the guest's
+//! description.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::duration;
-use super::load::{GuestDefaults, Invalid};
+use super::load::{GuestDefaults, Invalid, Problem};
 use super::raw::Raw;
-use super::reader::Reader;
-
-/// Where the guest comes from, and what it may use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GuestSettings {
-    /// `CONNECTOR_GUEST`, not yet looked at: a file, a folder, or an OCI reference.
-    pub source: String,
-    /// `CONNECTOR_GUEST_DIGEST`: SHA-256 that the component must have, lower-case hexadecimal.
-    pub digest: Option<String>,
-    /// `CONNECTOR_GUEST_POLL`: time between two looks at the source.
-    pub poll: Duration,
-    /// `CONNECTOR_GUEST_CACHE`: folder for compiled code.
-    pub cache: Option<PathBuf>,
-    /// `CONNECTOR_GUEST_DEADLINE`: time for one call.
-    pub deadline: Duration,
-    /// `CONNECTOR_GUEST_MEMORY`: memory of one instance, in bytes.
-    pub memory: usize,
-    /// `CONNECTOR_GUEST_REUSE`: calls that one instance serves.
-    pub reuse: NonZeroU32,
-}
+use super::reader::{Entry, Reader};
+use crate::guest_source::{Digest, GuestSource};
 
 const DEFAULT_SOURCE: &str = "/guests/livehunt.wasm";
 const DEFAULT_POLL: Duration = Duration::from_secs(300);
@@ -37,61 +20,109 @@ const DEFAULT_REUSE: NonZeroU32 = NonZeroU32::new(10_000).unwrap();
 /// WebAssembly's 32-bit memories end there.
 const MAX_MEBIBYTES: usize = 4096;
 
-/// Reads the settings about the guest.
+/// Where the guest comes from, and what it may use.
+#[derive(Debug, Clone)]
+pub struct GuestSettings {
+    /// File, folder or registry.
+    pub source: GuestSource,
+    /// The only bytes that may run.
+    pub digest: Option<Digest>,
+    /// Time between two looks for another guest; at least a second.
+    pub poll: Duration,
+    /// Folder of the docker configuration; none where there is no home either.
+    pub docker_config: Option<PathBuf>,
+    /// Folder for compiled code.
+    pub cache: Option<PathBuf>,
+    /// Time for one call.
+    pub deadline: Duration,
+    /// Memory of one instance, in bytes.
+    pub memory: usize,
+    /// Calls that one instance serves.
+    pub reuse: NonZeroU32,
+    /// What is odd but accepted, in words for the log at start.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the settings about the guest; `given`, from the command line, wins over `CONNECTOR_GUEST`.
 ///
 /// # Errors
 /// With every setting that cannot be understood.
-pub fn guest(raw: &Raw) -> Result<GuestSettings, Invalid> {
-    // The reader reads other settings by the guest's defaults; none of these is one.
-    let nobody = GuestDefaults::default();
-    let mut reader = Reader::new(raw, &nobody);
-    let settings = reader.guest();
-    if reader.problems.is_empty() {
-        Ok(settings)
-    } else {
-        Err(Invalid(reader.problems))
+pub fn load_guest(raw: &Raw, given: Option<GuestSource>) -> Result<GuestSettings, Invalid> {
+    let no_guest = GuestDefaults::default();
+    let mut reader = Reader::new(raw, &no_guest);
+    let configured = reader.source_of_guest(given.is_some());
+    let entry = reader.host("CONNECTOR_GUEST_DIGEST");
+    let digest = entry.text.map(str::parse::<Digest>).transpose();
+    let digest = reader.valid(entry, digest).flatten();
+    let poll = reader.host("CONNECTOR_GUEST_POLL");
+    let poll = reader.parsed(
+        poll,
+        "an ISO 8601 duration of at least one second, such as PT5M",
+        |text| duration::parse(text).filter(|poll| *poll >= Duration::from_secs(1)),
+    );
+    let docker_config = reader.host("DOCKER_CONFIG").text.map(PathBuf::from);
+    let home = raw
+        .get("HOME")
+        .map(|home| PathBuf::from(home).join(".docker"));
+    let cache = reader.host("CONNECTOR_GUEST_CACHE").text.map(PathBuf::from);
+    let deadline = reader.deadline();
+    let memory = reader.memory();
+    let reuse = reader.host("CONNECTOR_GUEST_REUSE");
+    let reuse = reader.parsed(reuse, "a number of at least 1", |text| text.parse().ok());
+    match given.or(configured) {
+        Some(source) if reader.problems.is_empty() => Ok(GuestSettings {
+            source,
+            digest,
+            poll: poll.unwrap_or(DEFAULT_POLL),
+            docker_config: docker_config.or(home),
+            cache,
+            deadline: deadline.unwrap_or(DEFAULT_DEADLINE),
+            memory: memory.unwrap_or(DEFAULT_MEBIBYTES) << 20,
+            reuse: reuse.unwrap_or(DEFAULT_REUSE),
+            warnings: reader.warnings,
+        }),
+        _ => Err(Invalid(reader.problems)),
     }
 }
 
 impl Reader<'_> {
-    fn guest(&mut self) -> GuestSettings {
-        const PERIOD: &str = "an ISO 8601 duration such as PT5M, more than zero";
-        let mut period = |name, default| {
-            let entry = self.host(name);
-            let parsed = self.parsed(entry, PERIOD, |text| {
-                duration::parse(text).filter(|it| !it.is_zero())
-            });
-            parsed.unwrap_or(default)
-        };
-        let poll = period("CONNECTOR_GUEST_POLL", DEFAULT_POLL);
-        let deadline = period("CONNECTOR_GUEST_DEADLINE", DEFAULT_DEADLINE);
-        let digest = self.host("CONNECTOR_GUEST_DIGEST");
-        let memory = self.host("CONNECTOR_GUEST_MEMORY");
-        let reuse = self.host("CONNECTOR_GUEST_REUSE");
-        let mebibytes = self.parsed(memory, "a number of mebibytes, 1 to 4096", |text| {
+    /// One that is not used cannot be wrong.
+    fn source_of_guest(&mut self, unused: bool) -> Option<GuestSource> {
+        if unused {
+            return None;
+        }
+        let entry = self.host("CONNECTOR_GUEST");
+        let source = entry.text.unwrap_or(DEFAULT_SOURCE).parse();
+        self.valid(entry, source)
+    }
+
+    fn deadline(&mut self) -> Option<Duration> {
+        let entry = self.host("CONNECTOR_GUEST_DEADLINE");
+        self.parsed(
+            entry,
+            "an ISO 8601 duration of more than zero, such as PT2S",
+            |text| duration::parse(text).filter(|it| !it.is_zero()),
+        )
+    }
+
+    /// In mebibytes.
+    fn memory(&mut self) -> Option<usize> {
+        let entry = self.host("CONNECTOR_GUEST_MEMORY");
+        self.parsed(entry, "a number of mebibytes, 1 to 4096", |text| {
             let number: NonZeroUsize = text.parse().ok()?;
             (number.get() <= MAX_MEBIBYTES).then_some(number.get())
-        });
-        GuestSettings {
-            source: self
-                .host("CONNECTOR_GUEST")
-                .text
-                .unwrap_or(DEFAULT_SOURCE)
-                .to_owned(),
-            digest: self.parsed(digest, "sha256: and 64 hexadecimal digits", sha256),
-            poll,
-            cache: self.host("CONNECTOR_GUEST_CACHE").text.map(PathBuf::from),
-            deadline,
-            memory: mebibytes.unwrap_or(DEFAULT_MEBIBYTES) << 20,
-            reuse: self
-                .parsed(reuse, "a number of at least 1", |text| text.parse().ok())
-                .unwrap_or(DEFAULT_REUSE),
-        }
+        })
     }
-}
 
-fn sha256(text: &str) -> Option<String> {
-    let digits = text.strip_prefix("sha256:").unwrap_or(text);
-    let is_digest = digits.len() == 64 && digits.bytes().all(|it| it.is_ascii_hexdigit());
-    is_digest.then(|| digits.to_ascii_lowercase())
+    /// `None` when a problem has been noted.
+    fn valid<T, E: ToString>(&mut self, entry: Entry<'_>, value: Result<T, E>) -> Option<T> {
+        value
+            .map_err(|error| {
+                self.problems.push(Problem {
+                    setting: entry.name.into_owned(),
+                    reason: error.to_string(),
+                });
+            })
+            .ok()
+    }
 }

@@ -13,7 +13,7 @@ mod table;
 mod tests;
 mod unknown;
 
-pub use guest::{GuestSettings, guest};
+pub use guest::{GuestSettings, load_guest};
 pub use http::{Http, HttpError};
 pub use load::{GuestDefaults, Invalid, Problem, guest_settings, json_logging, load};
 pub use raw::{FileError, Raw};

@@ -206,6 +206,11 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
         "",
         "The same, under a name that is common elsewhere.",
     ),
+    setting(
+        "DOCKER_CONFIG",
+        "~/.docker",
+        "Folder of the `config.json` with the login to the registry of the guest, as `docker login` writes it.",
+    ),
     setting("HTTPS_PROXY", "", "Proxy for `https` addresses."),
     setting("HTTP_PROXY", "", "Proxy for `http` addresses."),
     setting(

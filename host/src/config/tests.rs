@@ -7,6 +7,7 @@ use base64::Engine;
 use secrecy::ExposeSecret;
 
 use super::*;
+use crate::guest_source::Digest;
 
 const ID: &str = "6c3f6f9e-9f0e-4f5b-8d65-0c2f2f4d7a11";
 
@@ -730,51 +731,80 @@ fn status_is_served_where_the_settings_say() {
 }
 
 #[test]
-fn the_guest_is_where_and_what_the_settings_say() {
-    let default = super::guest(&environment(&[])).unwrap();
-    assert_eq!(default.source, "/guests/livehunt.wasm");
-    assert_eq!((default.memory, default.digest), (64 << 20, None));
-    let digest = "AB".repeat(32);
-    let set = super::guest(&environment(&[
-        ("CONNECTOR_GUEST", " a.wasm "),
+fn where_the_guest_comes_from_is_read_before_all_else() {
+    let digest = Digest::of(b"component");
+    let read = |rest: &[(&str, &str)], given: Option<&str>| {
+        let given = given.map(|text| text.parse().unwrap());
+        load_guest(&environment(rest), given).unwrap()
+    };
+    let defaults = read(&[], None);
+    assert_eq!(defaults.source.to_string(), "/guests/livehunt.wasm");
+    assert_eq!(defaults.digest, None);
+    assert_eq!(defaults.poll, Duration::from_secs(300));
+    assert_eq!(defaults.docker_config, None);
+    assert_eq!((defaults.memory, defaults.cache), (64 << 20, None));
+    assert_eq!(defaults.deadline, Duration::from_secs(2));
+
+    let all = [
+        ("CONNECTOR_GUEST", "'oci://ghcr.io/acme/livehunt:1'"),
         ("CONNECTOR_GUEST_DIGEST", &format!("sha256:{digest}")),
         ("CONNECTOR_GUEST_POLL", "PT1M"),
         ("CONNECTOR_GUEST_CACHE", "/cache"),
         ("CONNECTOR_GUEST_DEADLINE", "PT0.5S"),
         ("CONNECTOR_GUEST_MEMORY", "8"),
         ("CONNECTOR_GUEST_REUSE", "1"),
-    ]));
-    let expected = GuestSettings {
-        source: "a.wasm".to_owned(),
-        digest: Some(digest.to_lowercase()),
-        poll: Duration::from_secs(60),
-        cache: Some("/cache".into()),
-        deadline: Duration::from_millis(500),
-        memory: 8 << 20,
-        reuse: NonZeroU32::MIN,
-    };
-    assert_eq!(set.unwrap(), expected);
+        ("HOME", "/home/me"),
+    ];
+    let settings = read(&all, None);
+    assert_eq!(settings.cache.as_deref(), Some(Path::new("/cache")));
+    assert_eq!(settings.deadline, Duration::from_millis(500));
+    assert_eq!(
+        (settings.memory, settings.reuse),
+        (8 << 20, NonZeroU32::MIN)
+    );
+    assert_eq!(settings.source.to_string(), "oci://ghcr.io/acme/livehunt:1");
+    assert_eq!(settings.digest, Some(digest));
+    assert_eq!(settings.poll, Duration::from_secs(60));
+    assert_eq!(
+        settings.docker_config.as_deref(),
+        Some(Path::new("/home/me/.docker"))
+    );
+    assert_eq!(settings.warnings.len(), 1, "{:?}", settings.warnings);
+
+    let settings = read(
+        &[
+            ("CONNECTOR_GUEST", "http://no"),
+            ("DOCKER_CONFIG", "/login"),
+        ],
+        Some("a.wasm"),
+    );
+    assert_eq!(settings.source.to_string(), "a.wasm");
+    assert_eq!(settings.docker_config.as_deref(), Some(Path::new("/login")));
 }
 
 #[test]
-fn all_that_is_wrong_about_the_guest_is_told_at_once() {
-    let error = super::guest(&environment(&[
+fn all_problems_with_the_guests_source_come_at_once() {
+    let raw = environment(&[
+        ("CONNECTOR_GUEST", "https://ghcr.io/acme/livehunt:1"),
         ("CONNECTOR_GUEST_DIGEST", "sha256:12"),
         ("CONNECTOR_GUEST_POLL", "PT0S"),
         ("CONNECTOR_GUEST_DEADLINE", "soon"),
         ("CONNECTOR_GUEST_MEMORY", "5000"),
         ("CONNECTOR_GUEST_REUSE", "0"),
-    ]))
-    .unwrap_err();
-    let names: Vec<&str> = error.0.iter().map(|it| it.setting.as_str()).collect();
+    ]);
+    let Invalid(problems) = load_guest(&raw, None).unwrap_err();
+    let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(
-        names,
+        problems,
         [
-            "CONNECTOR_GUEST_POLL",
-            "CONNECTOR_GUEST_DEADLINE",
-            "CONNECTOR_GUEST_MEMORY",
-            "CONNECTOR_GUEST_DIGEST",
-            "CONNECTOR_GUEST_REUSE",
+            "CONNECTOR_GUEST: found an address that begins with \"https://\"; expected a path, or \
+             oci://registry/repository:tag or oci://registry/repository@sha256:…",
+            "CONNECTOR_GUEST_DIGEST: found \"sha256:12\"; allowed: `sha256:` and 64 hexadecimal digits",
+            "CONNECTOR_GUEST_POLL: found \"PT0S\"; allowed: an ISO 8601 duration of at least one \
+             second, such as PT5M",
+            "CONNECTOR_GUEST_DEADLINE: found \"soon\"; allowed: an ISO 8601 duration of more than zero, such as PT2S",
+            "CONNECTOR_GUEST_MEMORY: found \"5000\"; allowed: a number of mebibytes, 1 to 4096",
+            "CONNECTOR_GUEST_REUSE: found \"0\"; allowed: a number of at least 1",
         ]
     );
 }

@@ -1,65 +1,85 @@
-//! Components in the file system.
+//! Guests as files.
 
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{Candidate, MAX_BYTES, SourceError};
+use bytes::Bytes;
 
-/// The component at `path`, or those in the folder there, in order of their names.
-pub(super) fn candidates(path: &Path) -> (Vec<Candidate>, Vec<SourceError>) {
-    if !path.is_dir() {
-        return gathered([read(path)]);
-    }
-    let files = match components(path) {
-        Ok(files) => files,
-        Err(error) => return gathered([Err(failed(path, error))]),
+use super::finder::{Error, MAX_BYTES, Refusal};
+
+/// What changes with a file: replaced, rewritten, or given other rights. Follows symbolic links.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// A file that may be a guest; without a stamp when it cannot be looked at.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) path: PathBuf,
+    pub(super) stamp: Option<Stamp>,
+}
+
+/// The file itself, or every `*.wasm` of the folder in the order of their names.
+pub(super) fn list(path: &Path) -> Result<Vec<Listed>, Error> {
+    let error = |error| Error::Path {
+        path: path.to_owned(),
+        error,
     };
-    if files.is_empty() {
-        let path = path.to_owned();
-        return gathered([Err(SourceError::Empty { path })]);
+    if !std::fs::metadata(path).map_err(error)?.is_dir() {
+        return Ok(vec![listed(path.to_owned())]);
     }
-    gathered(files.iter().map(|file| read(file)))
-}
-
-fn gathered(
-    found: impl IntoIterator<Item = Result<Candidate, SourceError>>,
-) -> (Vec<Candidate>, Vec<SourceError>) {
-    let (mut candidates, mut errors) = (Vec::new(), Vec::new());
-    for one in found {
-        match one {
-            Ok(candidate) => candidates.push(candidate),
-            Err(error) => errors.push(error),
-        }
-    }
-    (candidates, errors)
-}
-
-fn components(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|it| it == "wasm") && path.is_file() {
-            files.push(path);
+    for entry in std::fs::read_dir(path).map_err(error)? {
+        let file = entry.map_err(error)?.path();
+        if file
+            .extension()
+            .is_some_and(|extension| extension == "wasm")
+        {
+            files.push(listed(file));
         }
     }
-    files.sort();
+    if files.is_empty() {
+        return Err(Error::Empty(path.to_owned()));
+    }
+    files.sort_by(|left, right| left.path.cmp(&right.path));
     Ok(files)
 }
 
-fn read(path: &Path) -> Result<Candidate, SourceError> {
-    let origin = path.display().to_string();
-    let bytes = std::fs::metadata(path)
-        .map_err(|error| failed(path, error))?
-        .len();
-    if bytes > MAX_BYTES {
-        return Err(SourceError::TooLarge { origin, bytes });
-    }
-    let component = std::fs::read(path).map_err(|error| failed(path, error))?;
-    Ok(Candidate::new(component, origin))
+fn listed(path: PathBuf) -> Listed {
+    let stamp = std::fs::metadata(&path)
+        .ok()
+        .map(|metadata| stamp(&metadata));
+    Listed { path, stamp }
 }
 
-fn failed(path: &Path, error: std::io::Error) -> SourceError {
-    SourceError::Read {
-        path: path.to_owned(),
-        error,
+fn stamp(metadata: &Metadata) -> Stamp {
+    Stamp {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        length: metadata.len(),
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
     }
+}
+
+/// The whole file. A pipe or a device is not opened: that could take for ever.
+pub(super) fn read(path: &Path) -> Result<Bytes, Refusal> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file").into());
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Refusal::TooLarge);
+    }
+    Ok(bytes.into())
 }

@@ -4,6 +4,7 @@ use moka::future::Cache;
 
 use super::decide::Answers;
 use super::stop::Stop;
+use crate::guest_source::Digest;
 use crate::runtime::{Answer, Pool, Question};
 use crate::{opencti, virustotal};
 
@@ -20,7 +21,7 @@ pub(super) struct LiveAnswers {
 /// A part of a document, in the words of one guest: another may want other things under the same name.
 #[derive(PartialEq, Eq, Hash)]
 struct Wanted {
-    guest: String,
+    guest: Digest,
     subject: String,
     part: String,
 }
@@ -33,7 +34,7 @@ impl LiveAnswers {
                 Answer::Found(text) | Answer::Refused(text) => text.len(),
                 Answer::Absent => 0,
             };
-            let wanted = wanted.guest.len() + wanted.subject.len() + wanted.part.len();
+            let wanted = size_of::<Wanted>() + wanted.subject.len() + wanted.part.len();
             u32::try_from(wanted + text).unwrap_or(u32::MAX)
         };
         Self {
@@ -79,7 +80,7 @@ impl Answers for LiveAnswers {
         match question.kind.as_str() {
             "lookup" => {
                 let wanted = Wanted {
-                    guest: pool.guest().digest().to_owned(),
+                    guest: pool.guest().digest(),
                     subject: question.subject.clone(),
                     part: question.part.clone(),
                 };

@@ -132,7 +132,7 @@ pub async fn decide_live<A: Answers>(
     );
     if live.note_failure(&shift, reason) {
         tracing::error!(
-            digest = guest.digest(),
+            digest = %guest.digest(),
             reason,
             "guest {guest} failed again and again: {} is back, and this digest is not taken again",
             before.guest()

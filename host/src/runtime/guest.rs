@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker};
+
+use crate::guest_source::Digest;
 
 use super::contract::{ConnectorPre, Setting};
 use super::description::Description;
@@ -34,7 +35,7 @@ struct Loaded {
     contract: semver::Version,
     exports: Vec<String>,
     description: Description,
-    digest: String,
+    digest: Digest,
     size: usize,
     usage: Arc<Usage>,
 }
@@ -91,7 +92,7 @@ impl Guest {
             contract,
             exports,
             description,
-            digest: hexadecimal(&Sha256::digest(bytes)),
+            digest: Digest::of(bytes),
             size: bytes.len(),
             usage,
         })))
@@ -103,10 +104,10 @@ impl Guest {
         &self.0.description
     }
 
-    /// SHA-256 of the component, lower-case hexadecimal.
+    /// SHA-256 of the component.
     #[must_use]
-    pub fn digest(&self) -> &str {
-        &self.0.digest
+    pub fn digest(&self) -> Digest {
+        self.0.digest
     }
 
     /// Whether both are the same load of a component.
@@ -214,8 +215,4 @@ fn broken(contract: &semver::Version, error: wasmtime::Error, origin: &str) -> L
 
 fn named(version: &semver::Version) -> String {
     format!("{PACKAGE}@{version}")
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
+use crate::guest_source::Digest;
+
 use super::guest::Guest;
 use super::pool::Pool;
 use super::rehearsal::{Case, Ring};
@@ -32,7 +34,7 @@ struct Records {
     changes: VecDeque<Change>,
     counts: BTreeMap<&'static str, u64>,
     /// Digests of guests that were rolled back: never taken again in this process.
-    quarantined: HashSet<String>,
+    quarantined: HashSet<Digest>,
 }
 
 /// One guest's time at work.
@@ -52,7 +54,7 @@ pub struct Change {
     /// Name, version or origin of the guest that came, or did not.
     pub guest: String,
     /// Its digest, where it is known.
-    pub digest: Option<String>,
+    pub digest: Option<Digest>,
     /// What happened to it.
     pub event: ChangeEvent,
 }
@@ -117,7 +119,7 @@ impl Live {
     }
 
     /// Notes that a guest was not taken.
-    pub fn note_refusal(&self, guest: String, digest: Option<String>, reason: String) {
+    pub fn note_refusal(&self, guest: String, digest: Option<Digest>, reason: String) {
         self.push(Change {
             at: Timestamp::now(),
             guest,
@@ -148,7 +150,7 @@ impl Live {
             return false;
         }
         let guest = shift.pool.guest();
-        records.quarantined.insert(guest.digest().to_owned());
+        records.quarantined.insert(guest.digest());
         shift.pool.rest();
         before.wake();
         self.0
@@ -161,8 +163,8 @@ impl Live {
 
     /// Whether a guest with this digest was rolled back.
     #[must_use]
-    pub fn is_quarantined(&self, digest: &str) -> bool {
-        self.records().quarantined.contains(digest)
+    pub fn is_quarantined(&self, digest: Digest) -> bool {
+        self.records().quarantined.contains(&digest)
     }
 
     /// Remembers an item for rehearsals.
@@ -192,7 +194,7 @@ impl Live {
         self.push(Change {
             at: Timestamp::now(),
             guest: guest.to_string(),
-            digest: Some(guest.digest().to_owned()),
+            digest: Some(guest.digest()),
             event,
         });
     }

@@ -46,7 +46,7 @@ pub(super) fn measure(live: &Live) {
             "connector_guest_info",
             "guest" => guest.description().name.clone(),
             "version" => guest.description().version.to_string(),
-            "digest" => guest.digest().to_owned(),
+            "digest" => guest.digest().to_string(),
             "contract" => guest.contract().to_string(),
         );
         info.set(f64::from(u8::from(guest.is(present))));
@@ -78,7 +78,7 @@ pub(super) fn status(live: &Live) -> Value {
     json!({
         "name": guest.description().name,
         "version": guest.description().version,
-        "digest": guest.digest(),
+        "digest": guest.digest().to_string(),
         "contract": guest.contract(),
         "size": guest.size(),
         "calls": usage.calls(),
@@ -103,7 +103,7 @@ pub(super) fn changes(live: &Live) -> Vec<Value> {
                 json!({
                     "at": at.to_string(),
                     "guest": guest,
-                    "digest": digest,
+                    "digest": digest.map(|it| it.to_string()),
                     "event": event.name(),
                     "reason": event.reason(),
                 })

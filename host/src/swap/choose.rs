@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use super::prepare::Workshop;
-use crate::guest_source::Candidate;
+use crate::guest_source::{Candidate, Digest};
 use crate::runtime::{Guest, LoadError};
 
 /// Chooses among the candidates of a source.
 pub struct Chooser {
     workshop: Workshop,
     /// What became of components, by digest, so that none is compiled twice to learn the same.
-    known: HashMap<String, Known>,
+    known: HashMap<Digest, Known>,
 }
 
 enum Known {
@@ -21,7 +21,7 @@ enum Known {
 /// A candidate that cannot serve.
 pub struct NoGuest {
     /// SHA-256 of the component.
-    pub digest: String,
+    pub digest: Digest,
     /// Where it came from.
     pub origin: String,
     /// Why.
@@ -45,8 +45,8 @@ impl Chooser {
     }
 
     /// Takes a component for one that cannot serve.
-    pub fn refuse(&mut self, digest: &str) {
-        self.known.insert(digest.to_owned(), Known::Refused);
+    pub fn refuse(&mut self, digest: Digest) {
+        self.known.insert(digest, Known::Refused);
     }
 
     /// The guest of the highest version; none where that is `present`, or nothing can serve. And the candidates
@@ -55,18 +55,17 @@ impl Chooser {
         &mut self,
         candidates: &[Candidate],
         present: Option<&Guest>,
-        is_excluded: impl Fn(&str) -> bool,
+        is_excluded: impl Fn(Digest) -> bool,
     ) -> (Option<Guest>, Vec<NoGuest>) {
         if let Some(present) = present {
             let version = present.description().version.clone();
-            self.known
-                .insert(present.digest().to_owned(), Known::Version(version));
+            self.known.insert(present.digest(), Known::Version(version));
         }
-        let is_present = |digest: &str| present.is_some_and(|it| it.digest() == digest);
+        let is_present = |digest: Digest| present.is_some_and(|it| it.digest() == digest);
         let mut refused = Vec::new();
         let mut best: Option<Choice<'_>> = None;
         for candidate in candidates {
-            let digest = candidate.digest.as_str();
+            let digest = candidate.digest;
             if is_excluded(digest) {
                 continue;
             }
@@ -82,14 +81,14 @@ impl Chooser {
                 }
                 Ok(None) => {}
                 Err(error) => refused.push(NoGuest {
-                    digest: digest.to_owned(),
+                    digest,
                     origin: candidate.origin.clone(),
                     error,
                 }),
             }
         }
         let chosen = best
-            .filter(|best| !is_present(&best.candidate.digest))
+            .filter(|best| !is_present(best.candidate.digest))
             .and_then(
                 |Choice {
                      candidate, guest, ..
@@ -110,13 +109,13 @@ impl Chooser {
             None => match self.workshop.load(&candidate.bytes, &candidate.origin) {
                 Ok(guest) => (guest.description().version.clone(), Some(guest)),
                 Err(error) => {
-                    self.refuse(&candidate.digest);
+                    self.refuse(candidate.digest);
                     return Err(error);
                 }
             },
         };
         let known = Known::Version(version.clone());
-        self.known.insert(candidate.digest.clone(), known);
+        self.known.insert(candidate.digest, known);
         Ok(Some(Choice {
             version,
             candidate,

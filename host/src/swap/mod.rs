@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::guest_source::{GuestSource, SourceError, Watcher};
+use crate::guest_source::{Cause, Finder, Found, Watcher};
 use crate::runtime::{Comparison, Guest, Live, Refused, rehearse};
 
 pub use choose::{Chooser, NoGuest};
@@ -37,22 +37,19 @@ pub enum SwapError {
 
 /// Where the guest at work is exchanged.
 pub struct Exchange {
-    source: GuestSource,
-    /// SHA-256 that a component must have.
-    digest: Option<String>,
+    finder: Finder,
     chooser: Chooser,
     live: Live,
-    /// What was said about the source already, and still holds.
+    /// What was said about the source, and still holds.
     said: HashSet<String>,
 }
 
 impl Exchange {
-    /// The guest of `live` was chosen from this source by this chooser.
+    /// The guest of `live` was found by this finder and chosen by this chooser.
     #[must_use]
-    pub fn new(source: GuestSource, digest: Option<String>, chooser: Chooser, live: Live) -> Self {
+    pub fn new(finder: Finder, chooser: Chooser, live: Live) -> Self {
         Self {
-            source,
-            digest,
+            finder,
             chooser,
             live,
             said: HashSet::new(),
@@ -62,16 +59,27 @@ impl Exchange {
     /// Looks whenever the watcher says so, until stopped.
     pub async fn run(mut self, mut watcher: Watcher, stop: CancellationToken) {
         loop {
-            tokio::select! {
+            let cause = tokio::select! {
                 () = stop.cancelled() => return,
-                () = watcher.changed() => {}
+                cause = watcher.changed() => cause,
+            };
+            if cause == Cause::Hangup {
+                self.finder.forget();
             }
+            let found = match self.finder.look().await {
+                Ok(Some(found)) => found,
+                Ok(None) => continue,
+                Err(error) => {
+                    self.tell([error.to_string()].into());
+                    continue;
+                }
+            };
             // Compiling takes a second: not on a thread that others wait for.
-            let look = tokio::task::spawn_blocking(move || {
-                self.look();
+            let consideration = tokio::task::spawn_blocking(move || {
+                self.consider(&found);
                 self
             });
-            match look.await {
+            match consideration.await {
                 Ok(exchange) => self = exchange,
                 Err(error) => {
                     tracing::error!(%error, "guests are not exchanged any more: restart to get a new one");
@@ -81,15 +89,16 @@ impl Exchange {
         }
     }
 
-    /// Looks at the source once, and puts a better guest to work if there is one.
-    fn look(&mut self) {
-        let (candidates, errors) = self.source.candidates(self.digest.as_deref());
-        self.tell(&errors);
+    /// Puts a better guest to work, if one was found.
+    fn consider(&mut self, found: &Found) {
+        self.tell(found.refused.iter().map(ToString::to_string).collect());
         let present = self.live.shift().pool.guest().clone();
         let live = &self.live;
         let (chosen, refused) = self
             .chooser
-            .choose(&candidates, Some(&present), |it| live.is_quarantined(it));
+            .choose(&found.candidates, Some(&present), |it| {
+                live.is_quarantined(it)
+            });
         for NoGuest {
             digest,
             origin,
@@ -103,18 +112,17 @@ impl Exchange {
         let Some(guest) = chosen else { return };
         match self.take_over(&guest, &present) {
             Ok(comparison) => tracing::info!(
-                digest = guest.digest(),
+                digest = %guest.digest(),
                 "guest {guest} takes over from {present}; rehearsal: {comparison}"
             ),
             Err(error) => {
                 tracing::error!(
-                    digest = guest.digest(),
+                    digest = %guest.digest(),
                     "guest {guest} does not take over: {error}; {present} goes on"
                 );
                 self.chooser.refuse(guest.digest());
-                let digest = Some(guest.digest().to_owned());
                 self.live
-                    .note_refusal(guest.to_string(), digest, error.to_string());
+                    .note_refusal(guest.to_string(), Some(guest.digest()), error.to_string());
             }
         }
     }
@@ -134,11 +142,12 @@ impl Exchange {
     }
 
     /// Says what is wrong with the source, once for as long as it holds.
-    fn tell(&mut self, errors: &[SourceError]) {
-        let now: HashSet<String> = errors.iter().map(ToString::to_string).collect();
-        for new in now.difference(&self.said) {
+    fn tell(&mut self, reasons: HashSet<String>) {
+        for new in reasons.difference(&self.said) {
             tracing::warn!("{new}; the present guest goes on");
+            self.live
+                .note_refusal(self.finder.source().to_string(), None, new.clone());
         }
-        self.said = now;
+        self.said = reasons;
     }
 }

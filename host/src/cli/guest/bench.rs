@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 
 use crate::cli::items::{self, ItemArguments, identify};
 use crate::cli::start::Setup;
+use crate::guest_source::GuestSource;
 use crate::pipeline::{Decided, decide};
 use crate::runtime::{Case, Pool};
 
@@ -15,7 +16,7 @@ use crate::runtime::{Case, Pool};
 pub(in crate::cli) struct Arguments {
     /// The guest: a component's file, a folder of them, or an OCI reference.
     #[arg(value_name = "GUEST")]
-    pub(in crate::cli) source: String,
+    pub(in crate::cli) source: GuestSource,
 
     #[command(flatten)]
     items: ItemArguments,
@@ -26,7 +27,7 @@ pub(in crate::cli) struct Arguments {
 }
 
 pub(super) fn run(setup: &Setup, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let (guest, chooser) = setup.first_guest(&setup.source()?)?;
+    let (guest, chooser) = setup.guest()?;
     let pool = chooser.workshop().open(&guest)?;
     let cases = cases(&pool, &arguments.items)?;
     let mut times = Vec::new();

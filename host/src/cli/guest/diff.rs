@@ -5,17 +5,18 @@ use std::process::ExitCode;
 use super::bench::cases;
 use crate::cli::items::ItemArguments;
 use crate::cli::start::Setup;
+use crate::guest_source::GuestSource;
 use crate::runtime::rehearse;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
     /// The guest at work.
     #[arg(value_name = "OLD")]
-    pub(in crate::cli) old: String,
+    pub(in crate::cli) old: GuestSource,
 
     /// The guest that is to take over.
     #[arg(value_name = "NEW")]
-    pub(in crate::cli) new: String,
+    pub(in crate::cli) new: GuestSource,
 
     #[command(flatten)]
     items: ItemArguments,
@@ -24,7 +25,7 @@ pub(in crate::cli) struct Arguments {
 pub(super) fn run(old: &Setup, new: &Setup, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut pools = Vec::new();
     for setup in [old, new] {
-        let (guest, chooser) = setup.first_guest(&setup.source()?)?;
+        let (guest, chooser) = setup.guest()?;
         pools.push(chooser.workshop().open(&guest)?);
     }
     let cases = cases(&pools[0], &arguments.items)?;

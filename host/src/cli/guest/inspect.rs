@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::cli::start::Setup;
+use crate::guest_source::GuestSource;
 use crate::runtime::{CONTRACT, Guest, SettingDescription};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
     /// The guest: a component's file, a folder of them, or an OCI reference.
     #[arg(value_name = "GUEST")]
-    pub(in crate::cli) source: String,
+    pub(in crate::cli) source: GuestSource,
 
     /// The same as a JSON object.
     #[arg(long)]
@@ -20,7 +21,7 @@ pub(in crate::cli) struct Arguments {
 }
 
 pub(super) fn run(setup: &Setup, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let (guest, _) = setup.first_guest(&setup.source()?)?;
+    let (guest, _) = setup.guest()?;
     if arguments.json {
         let json = json!({
             "description": guest.description(),

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::start::Setup;
+use crate::guest_source::GuestSource;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -28,9 +29,9 @@ impl Command {
     /// `setup` reads the settings, with the guest's source in place of theirs.
     pub(super) fn run(
         self,
-        setup: impl Fn(Option<String>) -> anyhow::Result<Setup>,
+        setup: impl Fn(Option<GuestSource>) -> anyhow::Result<Setup>,
     ) -> anyhow::Result<ExitCode> {
-        let of = |source: &String| setup(Some(source.clone()));
+        let of = |source: &GuestSource| setup(Some(source.clone()));
         match self {
             Self::Inspect(arguments) => inspect::run(&of(&arguments.source)?, &arguments),
             Self::Test(arguments) => test::run(&of(&arguments.source)?, &arguments),

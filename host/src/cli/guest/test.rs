@@ -8,12 +8,13 @@ use similar::TextDiff;
 
 use super::case::Case;
 use crate::cli::start::Setup;
+use crate::guest_source::GuestSource;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
     /// The guest: a component's file, a folder of them, or an OCI reference.
     #[arg(value_name = "GUEST")]
-    pub(in crate::cli) source: String,
+    pub(in crate::cli) source: GuestSource,
 
     /// Cases: folders of settings.json, item.json, answers.json, now.json and expected.json, or files of one
     /// JSON object with these members.
@@ -26,7 +27,7 @@ pub(in crate::cli) struct Arguments {
 }
 
 pub(super) fn run(setup: &Setup, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let (guest, _) = setup.first_guest(&setup.source()?)?;
+    let (guest, _) = setup.guest()?;
     let mut failed = 0;
     for path in &arguments.cases {
         let case = Case::read(path);
