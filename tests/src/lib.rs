@@ -11,6 +11,7 @@ pub mod fault;
 pub mod fixtures;
 pub mod host;
 pub mod opencti;
+pub mod registry;
 pub mod stix;
 pub mod understudy;
 pub mod virustotal;

@@ -15,6 +15,9 @@ use super::{Digest, GuestSource};
 /// A component of this many bytes is still read; no guest comes near it, and memory is finite.
 pub(super) const MAX_BYTES: u64 = 64 << 20;
 
+const EXPECTED_LAYERS: &str =
+    "a guest is one layer of the media type application/wasm, as `wkg oci push` makes it";
+
 /// Why nothing can be said of a source.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -65,8 +68,11 @@ pub enum Refusal {
     #[error("has more than {MAX_BYTES} bytes, the most that a guest may have")]
     TooLarge,
     /// A manifest with these media types of layers.
-    #[error("holds {}; a guest is one layer of the media type application/wasm, as `wkg oci push` makes it", layers(.0))]
+    #[error("holds {}; {EXPECTED_LAYERS}", layers(.0))]
     Layers(Vec<String>),
+    /// Several manifests, one a platform.
+    #[error("holds an index of manifests; {EXPECTED_LAYERS}")]
+    Index,
     /// Other bytes than those that the user trusts.
     #[error("its bytes have the SHA-256 {found}; CONNECTOR_GUEST_DIGEST allows {expected} only")]
     Digest {
@@ -222,6 +228,7 @@ fn verified(bytes: Bytes, pin: Option<Digest>) -> Result<(Bytes, Digest), Refusa
 fn layers(media_types: &[String]) -> String {
     match media_types {
         [] => "no layer".to_owned(),
+        [one] => format!("1 layer ({one})"),
         types => format!("{} layers ({})", types.len(), types.join(", ")),
     }
 }

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt;
 use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
-use oci_client::manifest::{OciDescriptor, OciImageManifest};
+use oci_client::manifest::{OciDescriptor, OciManifest};
 use oci_client::{Client, Reference, RegistryOperation};
 use rustls::pki_types::CertificateDer;
 
@@ -88,21 +88,18 @@ impl Registry {
         if Some(digest.map_err(failed)?.as_str()) == seen {
             return Ok(None);
         }
-        let manifest = client.pull_image_manifest(reference, &auth).await;
-        let (component, manifest) = match manifest {
-            Ok((manifest, digest)) => {
-                let component = match component_layer(&manifest) {
-                    Ok(layer) => pull_layer(&client, reference, layer)
-                        .await
-                        .map_err(failed)?,
-                    Err(refusal) => Err(refusal),
-                };
-                (component, digest)
-            }
-            Err(error) => return Err(failed(error)),
+        let (manifest, digest) = client
+            .pull_manifest(reference, &auth)
+            .await
+            .map_err(failed)?;
+        let component = match component_layer(&manifest) {
+            Ok(layer) => pull_layer(&client, reference, layer)
+                .await
+                .map_err(failed)?,
+            Err(refusal) => Err(refusal),
         };
         Ok(Some(Pulled {
-            manifest,
+            manifest: digest,
             component,
         }))
     }
@@ -113,8 +110,6 @@ impl Registry {
         ClientConfig {
             protocol: ClientProtocol::HttpsExcept(plain.into_iter().collect()),
             tls_certs_only: self.authorities.clone(),
-            // A component runs on every platform.
-            platform_resolver: None,
             connect_timeout: Some(CONNECT_TIMEOUT),
             read_timeout: Some(READ_TIMEOUT),
             user_agent: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")),
@@ -132,7 +127,11 @@ fn is_loopback(registry: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-fn component_layer(manifest: &OciImageManifest) -> Result<&OciDescriptor, Refusal> {
+fn component_layer(manifest: &OciManifest) -> Result<&OciDescriptor, Refusal> {
+    let manifest = match manifest {
+        OciManifest::Image(manifest) => manifest,
+        OciManifest::ImageIndex(_) => return Err(Refusal::Index),
+    };
     let components: Vec<_> = manifest
         .layers
         .iter()

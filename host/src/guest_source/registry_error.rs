@@ -11,7 +11,7 @@ use oci_client::secrets::RegistryAuth;
 #[error("oci://{reference}: {problem}")]
 pub struct RegistryError {
     /// What was asked for.
-    pub reference: Reference,
+    pub reference: String,
     /// What went wrong.
     pub problem: RegistryProblem,
 }
@@ -123,14 +123,14 @@ impl RegistryError {
             other => answer(registry, other.to_string()),
         };
         Self {
-            reference: reference.clone(),
+            reference: reference.to_string(),
             problem,
         }
     }
 
     pub(super) fn unreachable(reference: &Reference, reason: String) -> Self {
         Self {
-            reference: reference.clone(),
+            reference: reference.to_string(),
             problem: RegistryProblem::Unreachable {
                 registry: reference.registry().to_owned(),
                 reason,
@@ -140,7 +140,7 @@ impl RegistryError {
 
     pub(super) fn login(reference: &Reference, reason: String) -> Self {
         Self {
-            reference: reference.clone(),
+            reference: reference.to_string(),
             problem: RegistryProblem::Login {
                 registry: reference.registry().to_owned(),
                 reason,
@@ -174,7 +174,7 @@ fn broken(registry: String, error: &io::Error) -> RegistryProblem {
         // Not the address of a request, which may be signed.
         reason: inner
             .and_then(|inner| inner.source())
-            .map_or_else(|| error.kind().to_string(), |cause| chain(cause)),
+            .map_or_else(|| error.kind().to_string(), chain),
     }
 }
 
