@@ -26,7 +26,7 @@ guest:
 
 # Build the guest component, and the guests that only tests run.
 test-guests:
-    guest/build.sh livehunt rulesets-guest
+    guest/build.sh livehunt rulesets-guest hostile-guest contract-1-0-guest
 
 # Check the format and the lints.
 lint:
