@@ -83,17 +83,26 @@ fn declarations(text: &str) -> (Vec<&str>, Vec<Declaration<'_>>, Option<String>)
     let mut error = None;
     for event in Parser::new(text.as_bytes()) {
         match event {
-            Event::Begin { kind, span } if kind == SyntaxKind::IMPORT_STMT => {
+            Event::Begin {
+                kind: SyntaxKind::IMPORT_STMT,
+                span,
+            } => {
                 imports.push(&text[span.range()]);
             }
-            Event::Begin { kind, span } if kind == SyntaxKind::RULE_DECL => {
+            Event::Begin {
+                kind: SyntaxKind::RULE_DECL,
+                span,
+            } => {
                 in_rule = true;
                 rules.push(Declaration {
                     text: &text[span.range()],
                     ..Declaration::default()
                 });
             }
-            Event::End { kind, .. } if kind == SyntaxKind::RULE_DECL => in_rule = false,
+            Event::End {
+                kind: SyntaxKind::RULE_DECL,
+                ..
+            } => in_rule = false,
             Event::Token { kind, span } if in_rule => {
                 if let Some(rule) = rules.last_mut() {
                     rule.token(kind, &text[span.range()]);
