@@ -26,7 +26,7 @@ guest:
 
 # Build the guest component, and the guests that only tests run.
 test-guests:
-    guest/build.sh livehunt rulesets-guest understudy
+    guest/build.sh livehunt rulesets-guest hostile-guest contract-1-0-guest understudy
 
 # Check the format and the lints.
 lint:

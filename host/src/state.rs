@@ -47,16 +47,21 @@ struct Checkpoint {
     done: VecDeque<Fingerprint>,
 }
 
-/// 48 bits of an id's hash: among the fingerprints kept, the chance of taking a new item for a done one
-/// is about one in 5 * 10^11.
+/// 48 bits of a hash of id and date: among the fingerprints kept, the chance of taking a new item for a done one
+/// is about one in 5 * 10^11. The date belongs to it, since what the source changed it reports again, under the
+/// same id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Fingerprint(String);
 
 impl Fingerprint {
-    fn of(id: &str) -> Self {
+    fn of(id: &str, observed: u64) -> Self {
         use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
         use sha2::{Digest, Sha256};
-        Self(BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(id.as_bytes())[..6]))
+        let hash = Sha256::new()
+            .chain_update(observed.to_be_bytes())
+            .chain_update(id)
+            .finalize();
+        Self(BASE64_URL_SAFE_NO_PAD.encode(&hash[..6]))
     }
 }
 
@@ -65,7 +70,7 @@ impl Fingerprint {
 pub struct FailedItem {
     /// Id of the notification.
     pub id: String,
-    /// When the source reported it.
+    /// When the source reported it; 0 where it did not say.
     pub date: u64,
     /// Why it failed, shortened.
     pub reason: String,
@@ -153,10 +158,12 @@ impl State {
         self.checkpoint.date
     }
 
-    /// Whether an item is done.
+    /// Whether an item is done, as the source reported it at that time.
     #[must_use]
-    pub fn is_done(&self, id: &str) -> bool {
-        self.checkpoint.done.contains(&Fingerprint::of(id))
+    pub fn is_done(&self, id: &str, observed: u64) -> bool {
+        self.checkpoint
+            .done
+            .contains(&Fingerprint::of(id, observed))
     }
 
     /// Moves the checkpoint over an item that is done: delivered, skipped, or written down as failed.
@@ -164,7 +171,7 @@ impl State {
         let checkpoint = &mut self.checkpoint;
         checkpoint.date = checkpoint.date.max(observed);
         self.latest_run_timestamp = checkpoint.date;
-        checkpoint.done.push_back(Fingerprint::of(id));
+        checkpoint.done.push_back(Fingerprint::of(id, observed));
         if checkpoint.done.len() > FINGERPRINTS {
             checkpoint.done.pop_front();
         }
@@ -232,7 +239,8 @@ mod tests {
         state.mark_done("a", 2_000);
         state.mark_done("late", 1_500);
         assert_eq!(state.checkpoint_date(), 2_000);
-        assert!(state.is_done("a") && state.is_done("late") && !state.is_done("b"));
+        assert!(state.is_done("a", 2_000) && state.is_done("late", 1_500));
+        assert!(!state.is_done("b", 2_000) && !state.is_done("a", 2_001));
         assert!(state.to_json().contains(r#""latest_run_timestamp":2000"#));
         assert_eq!(State::parse(&state.to_json()), Ok(Some(state)));
     }
@@ -243,7 +251,7 @@ mod tests {
         for item in 0..10_000 {
             state.mark_failed(&format!("item {item}"), 2_000, &"long ".repeat(1_000));
         }
-        assert!(state.is_done("item 9999") && !state.is_done("item 0"));
+        assert!(state.is_done("item 9999", 2_000) && !state.is_done("item 0", 2_000));
         assert!(state.to_json().len() < 24_000, "{}", state.to_json().len());
     }
 

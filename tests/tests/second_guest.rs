@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use connector_tests::fixtures::{Scenario, now};
+use connector_tests::fixtures::{Scenario, examples_world, now};
 use connector_tests::host::{Finished, Host, test_guest};
 use connector_tests::virustotal::{Kind, World};
 use connector_tests::{opencti, virustotal};
@@ -92,6 +92,38 @@ async fn every_rule_arrives_once() -> Result<()> {
     let second = host.run_once().await?;
     assert_summary(&second, "0 notifications read: 0 delivered");
     assert_eq!(platform.deliveries().len(), deliveries);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_yara_is_left_out_and_told() -> Result<()> {
+    let world = examples_world();
+    let named = world
+        .rulesets
+        .values()
+        .flat_map(|it| it["attributes"]["rule_names"].as_array())
+        .flatten();
+    let mut expected: BTreeSet<String> = named.map(|it| it.as_str().unwrap().to_owned()).collect();
+    // Of the minimal ruleset, which has no list of names.
+    expected.insert("foo".to_owned());
+    for private in ["is_pe_small", "has_high_entropy_section", "not_a_subfile"] {
+        assert!(expected.remove(private));
+    }
+    // A set of rules with a wildcard is none in YARA-X.
+    assert!(expected.remove("Rule_Set_Wildcard"));
+
+    let virustotal = virustotal::Server::start(world).await?;
+    let platform = opencti::Server::start(opencti::Options::default()).await?;
+    let run = rulesets_guest(&virustotal, &platform)?.run_once().await?;
+    assert_summary(&run, "4 notifications read: 4 delivered");
+    assert_eq!(names(&platform), expected);
+    assert_eq!(platform.validity_problems(), Vec::<String>::new());
+    let warnings = run.messages("WARNING");
+    assert!(
+        warnings.len() == 1
+            && warnings[0].starts_with("the ruleset \"Dropper_A\" is not valid YARA: "),
+        "{warnings:?}"
+    );
     Ok(())
 }
 

@@ -38,7 +38,7 @@ enum Command {
     Map(map::MapArguments),
     /// Tools for who writes a guest.
     #[command(subcommand)]
-    Guest(guest::Command),
+    Guest(Box<guest::Command>),
 }
 
 impl Arguments {

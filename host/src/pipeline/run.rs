@@ -180,7 +180,7 @@ impl Run<'_> {
                     continue;
                 }
             };
-            if self.state.is_done(item.id.as_str()) {
+            if self.state.is_done(item.id.as_str(), item.observed) {
                 continue;
             }
             // What lies before the checkpoint is late, or was forgotten by the state: it must not use up
@@ -203,8 +203,9 @@ impl Run<'_> {
 
     /// An element without an id is told by its bytes.
     fn note_unidentified(&mut self, unidentified: &virustotal::Unidentified) {
+        const UNDATED: u64 = 0;
         let id = unidentified.document.as_str();
-        if self.state.is_done(id) {
+        if self.state.is_done(id, UNDATED) {
             return;
         }
         self.report.read += 1;
@@ -214,11 +215,7 @@ impl Run<'_> {
             reason,
             "cannot use an element of the feed"
         );
-        self.note(
-            id.to_owned(),
-            self.state.checkpoint_date(),
-            Fate::Failed(reason),
-        );
+        self.note(id.to_owned(), UNDATED, Fate::Failed(reason));
     }
 
     async fn process(

@@ -88,16 +88,44 @@ fn objects<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Obje
         .collect()
 }
 
+/// Bytes of one text for the log, of a skip or of a question.
+const WORDS: usize = 4096;
+
+/// Words for the log, cut off where they are too long for it.
+pub(super) fn words(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(WORDS));
+    text
+}
+
+/// As many as the limits allow, each short enough for the log.
+pub(super) fn remarks(remarks: Vec<Remark>, limits: &Limits) -> Vec<Remark> {
+    let remarks = remarks.into_iter().take(limits.remarks);
+    remarks
+        .map(|Remark { severity, message }| Remark {
+            severity,
+            message: words(message),
+        })
+        .collect()
+}
+
 pub(super) fn verdict(verdict: contract::Verdict, limits: &Limits) -> Result<Verdict, CallError> {
-    let mut remarks = verdict.remarks;
-    remarks.truncate(limits.remarks);
+    let remarks = remarks(verdict.remarks, limits);
     let outcome = match verdict.outcome {
         contract::Outcome::Skip(Skip { filter, reason }) => {
-            within("map", "bytes in a skip", filter.len() + reason.len(), 4096)?;
+            within("map", "bytes in a skip", filter.len() + reason.len(), WORDS)?;
             Outcome::Skip { filter, reason }
         }
         contract::Outcome::Ask(questions) => {
             within("map", "questions", questions.len(), limits.questions)?;
+            for Question {
+                kind,
+                subject,
+                part,
+            } in &questions
+            {
+                let bytes = kind.len() + subject.len() + part.len();
+                within("map", "bytes in a question", bytes, WORDS)?;
+            }
             Outcome::Ask(questions)
         }
         contract::Outcome::Emit(emission) => Outcome::Emit(checked_emission(emission, limits)?),

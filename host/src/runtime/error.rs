@@ -148,7 +148,7 @@ pub enum CallError {
         limit: usize,
     },
     /// The guest trapped.
-    #[error("the guest's {call} trapped: {error:#}")]
+    #[error("the guest's {call} trapped: {}", .error.root_cause())]
     Trap {
         /// Function of the contract.
         call: &'static str,

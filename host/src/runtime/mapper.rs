@@ -152,7 +152,10 @@ impl Instance {
                 limit: self.limits.deadline,
             },
             Some(Trap::StackOverflow) => CallError::Stack { call, limit: STACK },
-            _ => CallError::Trap { call, error },
+            _ => {
+                tracing::debug!(call, trap = format!("{error:#}"), "the guest trapped");
+                CallError::Trap { call, error }
+            }
         }
     }
 }
@@ -171,12 +174,13 @@ impl Mapper {
     /// When the call fails.
     pub fn remarks(&mut self) -> Result<Vec<Remark>, CallError> {
         let resource = self.resource;
-        self.instance.call("remarks", |bindings, store| {
+        let remarks = self.instance.call("remarks", |bindings, store| {
             bindings
                 .cti_connector_mapping()
                 .mapper()
                 .call_remarks(store, resource)
-        })
+        })?;
+        Ok(checked::remarks(remarks, &self.instance.limits))
     }
 
     /// What to read from the source.
@@ -246,7 +250,7 @@ impl Mapper {
 
 fn failure(failure: Failure) -> CallError {
     CallError::Failure(match failure {
-        Failure::Malformed(reason) => format!("malformed: {reason}"),
-        Failure::Unsupported(reason) => format!("unsupported: {reason}"),
+        Failure::Malformed(reason) => format!("malformed: {}", checked::words(reason)),
+        Failure::Unsupported(reason) => format!("unsupported: {}", checked::words(reason)),
     })
 }

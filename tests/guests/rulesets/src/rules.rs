@@ -1,6 +1,7 @@
 //! Splitting a ruleset into rules that stand on their own.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use yara_x_parser::Parser;
 use yara_x_parser::cst::{Event, SyntaxKind};
@@ -17,7 +18,7 @@ pub(crate) struct Rule<'text> {
 pub(crate) struct Split<'text> {
     /// Rules that report, in source order: private rules only serve others.
     pub(crate) rules: Vec<Rule<'text>>,
-    /// The parser's first complaint; rules around it may be missing.
+    /// The parser's first complaint; rules that do not parse, and those that need them, are left out.
     pub(crate) error: Option<String>,
 }
 
@@ -26,8 +27,10 @@ pub(crate) struct Split<'text> {
 struct Declaration<'text> {
     name: &'text str,
     text: &'text str,
+    span: Range<usize>,
     is_private: bool,
     is_global: bool,
+    is_broken: bool,
     /// Every name in it; some are those of rules.
     names: BTreeSet<&'text str>,
 }
@@ -38,18 +41,20 @@ struct Declaration<'text> {
 /// made private: perhaps more than it needs, never less.
 pub(crate) fn split(text: &str) -> Split<'_> {
     let (imports, declarations, error) = declarations(text);
-    let reporting = declarations.iter().enumerate();
+    let reporting = (0..declarations.len()).filter(|it| !declarations[*it].is_private);
     let rules = reporting
-        .filter(|(_, declaration)| !declaration.is_private)
-        .map(|(position, declaration)| Rule {
-            name: declaration.name,
-            text: standing_alone(&imports, &declarations, position),
+        .map(|target| (target, needed(&declarations, target)))
+        .filter(|(_, needed)| !needed.iter().any(|it| declarations[*it].is_broken))
+        .map(|(target, needed)| Rule {
+            name: declarations[target].name,
+            text: standing_alone(&imports, &declarations, &needed, target),
         })
         .collect();
     Split { rules, error }
 }
 
-fn standing_alone(imports: &[&str], declarations: &[Declaration<'_>], target: usize) -> String {
+/// Positions of the rule itself and of all that it needs.
+fn needed(declarations: &[Declaration<'_>], target: usize) -> BTreeSet<usize> {
     let mut needed = BTreeSet::from([target]);
     needed.extend((0..declarations.len()).filter(|it| declarations[*it].is_global));
     // A rule can only name earlier ones, so that one pass from the last to the first finds all.
@@ -63,9 +68,18 @@ fn standing_alone(imports: &[&str], declarations: &[Declaration<'_>], target: us
             needed.extend(named);
         }
     }
-    let rules = needed.into_iter().map(|position| {
-        let declaration = &declarations[position];
-        let hidden = position != target && !declaration.is_private;
+    needed
+}
+
+fn standing_alone(
+    imports: &[&str],
+    declarations: &[Declaration<'_>],
+    needed: &BTreeSet<usize>,
+    target: usize,
+) -> String {
+    let rules = needed.iter().map(|position| {
+        let declaration = &declarations[*position];
+        let hidden = *position != target && !declaration.is_private;
         format!(
             "{}{}",
             if hidden { "private " } else { "" },
@@ -79,31 +93,43 @@ fn standing_alone(imports: &[&str], declarations: &[Declaration<'_>], target: us
 fn declarations(text: &str) -> (Vec<&str>, Vec<Declaration<'_>>, Option<String>) {
     let mut imports = Vec::new();
     let mut rules: Vec<Declaration<'_>> = Vec::new();
+    let mut errors = Vec::new();
     let mut in_rule = false;
-    let mut error = None;
     for event in Parser::new(text.as_bytes()) {
         match event {
-            Event::Begin { kind, span } if kind == SyntaxKind::IMPORT_STMT => {
-                imports.push(&text[span.range()]);
-            }
-            Event::Begin { kind, span } if kind == SyntaxKind::RULE_DECL => {
+            Event::Begin {
+                kind: SyntaxKind::IMPORT_STMT,
+                span,
+            } => imports.push(&text[span.range()]),
+            Event::Begin {
+                kind: SyntaxKind::RULE_DECL,
+                span,
+            } => {
                 in_rule = true;
                 rules.push(Declaration {
                     text: &text[span.range()],
+                    span: span.range(),
                     ..Declaration::default()
                 });
             }
-            Event::End { kind, .. } if kind == SyntaxKind::RULE_DECL => in_rule = false,
+            Event::End {
+                kind: SyntaxKind::RULE_DECL,
+                ..
+            } => in_rule = false,
             Event::Token { kind, span } if in_rule => {
                 if let Some(rule) = rules.last_mut() {
                     rule.token(kind, &text[span.range()]);
                 }
             }
-            Event::Error { message, .. } if error.is_none() => error = Some(message),
+            Event::Error { message, span } => errors.push((message, span.start())),
             _ => {}
         }
     }
-    (imports, rules, error)
+    for rule in &mut rules {
+        rule.is_broken = errors.iter().any(|(_, start)| rule.span.contains(start));
+    }
+    let first = errors.into_iter().next();
+    (imports, rules, first.map(|(message, _)| message))
 }
 
 impl<'text> Declaration<'text> {
@@ -129,12 +155,12 @@ mod tests {
         let split = split(
             "import \"pe\"\n// rule none { condition: true }\nprivate rule base { condition: pe.is_pe }\n\
              rule first : tag { strings: $a = \"}\" private condition: base and $a }\n\
-             global rule all { condition: filesize > 1 }\nrule second { condition: first }",
+             global rule large { condition: filesize > 1 }\nrule second { condition: first }",
         );
         assert_eq!(split.error, None);
         let base = "private rule base { condition: pe.is_pe }";
         let first = "rule first : tag { strings: $a = \"}\" private condition: base and $a }";
-        let all = "global rule all { condition: filesize > 1 }";
+        let large = "global rule large { condition: filesize > 1 }";
         let rule = |name, parts: &[&str]| Rule {
             name,
             text: format!("import \"pe\"\n{}", parts.join("\n")),
@@ -143,14 +169,14 @@ mod tests {
         assert_eq!(
             split.rules,
             [
-                rule("first", &[base, first, &hidden(all)]),
-                rule("all", &[all]),
+                rule("first", &[base, first, &hidden(large)]),
+                rule("large", &[large]),
                 rule(
                     "second",
                     &[
                         base,
                         &hidden(first),
-                        &hidden(all),
+                        &hidden(large),
                         "rule second { condition: first }"
                     ]
                 ),
@@ -160,8 +186,16 @@ mod tests {
 
     #[test]
     fn a_rule_that_does_not_parse_is_told_and_the_others_are_there() {
-        let split = split("rule good { condition: true } rule bad { condition: } ");
-        assert!(split.error.is_some());
-        assert_eq!(split.rules[0].name, "good");
+        for bad in [
+            "rule bad { condition: } rule dependent { condition: bad }",
+            "rule { condition: true }",
+            "rule",
+        ] {
+            let text = format!("rule good {{ condition: true }} {bad}");
+            let split = split(&text);
+            assert!(split.error.is_some(), "{bad}");
+            let names: Vec<_> = split.rules.iter().map(|rule| rule.name).collect();
+            assert_eq!(names, ["good"], "{bad}");
+        }
     }
 }

@@ -1,0 +1,26 @@
+//! The contract's types, generated from `wit/connector.wit`, where their documentation stands.
+
+#[expect(
+    missing_docs,
+    reason = "generated; the documentation stands in wit/connector.wit"
+)]
+#[cfg_attr(
+    target_arch = "wasm32",
+    expect(unsafe_code, reason = "generated; exports are unmangled symbols")
+)]
+mod generated {
+    wit_bindgen::generate!({
+        world: "connector",
+        path: "../../../wit",
+    });
+
+    #[cfg(target_arch = "wasm32")]
+    use crate::Hostile;
+    #[cfg(target_arch = "wasm32")]
+    export!(Hostile);
+}
+
+pub use generated::exports::cti::connector::mapping::{
+    Answer, Emission, Failure, Feed, Guest, GuestMapper, Item, Mapper, Outcome, Problem, Question,
+    Remark, Setting, Severity, Skip, StixObject, Verdict,
+};
