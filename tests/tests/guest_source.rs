@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use connector_host::config::{Http, Raw};
 use connector_host::guest_source::{Cause, Digest, Finder, Registry, Watcher};
 use connector_tests::fault::{self, Fault};
 use connector_tests::registry::{self, Access, Layer, PASSWORD, Server, USER};
@@ -26,7 +27,8 @@ fn reference(server: &Server, version: &str) -> String {
 }
 
 fn finder(source: &str, pin: Option<Digest>, docker_config: Option<&Path>) -> Finder {
-    let registry = Registry::new(&[], docker_config.map(Path::to_owned));
+    let http = Http::new(&Raw::default()).unwrap();
+    let registry = Registry::new(http.authorities(), docker_config.map(Path::to_owned));
     Finder::new(source.parse().unwrap(), pin, registry)
 }
 
