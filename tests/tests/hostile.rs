@@ -101,7 +101,7 @@ async fn what_a_guest_uses_up_is_limited() -> Result<()> {
         ),
         (
             "recursion",
-            "the guest's map trapped: wasm trap: call stack exhausted",
+            "the guest's map wanted more than 524288 bytes of stack",
         ),
         (
             "panic",
@@ -290,7 +290,7 @@ async fn a_guest_that_does_not_open_ends_the_start_with_the_reason() -> Result<(
         ),
         (
             "remarks panics",
-            "the guest's remarks trapped: wasm trap: wasm `unreachable` instruction executed",
+            "cannot open the guest: the guest's remarks trapped: wasm trap: wasm `unreachable` instruction executed",
         ),
         (
             "to be kind",

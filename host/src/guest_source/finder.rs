@@ -22,7 +22,7 @@ const EXPECTED_LAYERS: &str =
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The path leads nowhere.
-    #[error("cannot read {path}: {error}")]
+    #[error("cannot read the guest {path}: {error}")]
     Path {
         /// File or folder.
         path: PathBuf,

@@ -31,7 +31,7 @@ pub enum Unfit {
     },
     /// It fails when it is given them.
     #[error("cannot open the guest: {0}")]
-    Call(#[from] CallError),
+    Call(CallError),
 }
 
 impl Workshop {
@@ -66,7 +66,7 @@ impl Workshop {
             },
             OpenError::Call(error) => Unfit::Call(error),
         })?;
-        for remark in mapper.remarks()? {
+        for remark in mapper.remarks().map_err(Unfit::Call)? {
             log_remark(&remark, None);
         }
         Ok(Pool::new(guest.clone(), settings, mapper))

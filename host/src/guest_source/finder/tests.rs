@@ -53,7 +53,7 @@ async fn a_file_is_read_again_only_when_it_is_another() {
 
     std::fs::remove_file(&path).unwrap();
     let error = finder.look().await.unwrap_err().to_string();
-    assert!(error.starts_with("cannot read /"), "{error}");
+    assert!(error.starts_with("cannot read the guest /"), "{error}");
     write(&folder, "guest", b"three");
     assert_eq!(look(&mut finder).await, some(&["guest=three"]));
 }
