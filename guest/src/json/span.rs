@@ -58,61 +58,59 @@ impl<'a> Spans<'a> {
     /// The next value as it is written; none where there is none, or where it does not end.
     pub(super) fn value(&mut self) -> Option<&'a str> {
         let first = self.peek()?;
-        let start = self.at;
-        match first {
-            b'"' => self.skip_string()?,
-            b'{' | b'[' => self.skip_nested()?,
-            _ => self.skip_scalar(),
-        }
+        let (bytes, start) = (self.text.as_bytes(), self.at);
+        self.at = match first {
+            b'"' => string_end(bytes, start)?,
+            b'{' | b'[' => nested_end(bytes, start)?,
+            _ => scalar_end(bytes, start),
+        };
         self.text.get(start..self.at).filter(|it| !it.is_empty())
     }
+}
 
-    fn skip_scalar(&mut self) {
-        let rest = &self.text.as_bytes()[self.at..];
-        let is_end = |byte: &u8| {
-            matches!(
-                byte,
-                b',' | b'}' | b']' | b':' | b'"' | b' ' | b'\t' | b'\n' | b'\r'
-            )
-        };
-        self.at += rest.iter().position(is_end).unwrap_or(rest.len());
-    }
+fn scalar_end(bytes: &[u8], start: usize) -> usize {
+    const ENDS: &[u8] = b",}]:\" \t\n\r";
+    let is_end = |byte: &u8| ENDS.contains(byte);
+    let length = bytes[start..].iter().position(is_end);
+    length.map_or(bytes.len(), |length| start + length)
+}
 
-    /// Steps over an object or array, however deep.
-    fn skip_nested(&mut self) -> Option<()> {
-        let mut depth = 0_usize;
-        loop {
-            match self.text.as_bytes().get(self.at)? {
-                b'"' => {
-                    self.skip_string()?;
-                    continue;
-                }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
-                _ => {}
+/// Of an object or array, however deep.
+fn nested_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut at = start;
+    loop {
+        match bytes.get(at)? {
+            b'"' => {
+                at = string_end(bytes, at)?;
+                continue;
             }
-            self.at += 1;
-            if depth == 0 {
-                return Some(());
-            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            _ => {}
         }
-    }
-
-    fn skip_string(&mut self) -> Option<()> {
-        let bytes = self.text.as_bytes();
-        let mut at = self.at + 1;
-        loop {
-            at += quote_or_backslash(bytes.get(at..)?)?;
-            if bytes[at] == b'"' {
-                self.at = at + 1;
-                return Some(());
-            }
-            at += 2;
+        at += 1;
+        if depth == 0 {
+            return Some(at);
         }
     }
 }
 
+// A call costs more than the few steps over a short text: each checks the deadline.
+#[inline(always)]
+fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    loop {
+        at += quote_or_backslash(bytes.get(at..)?)?;
+        if bytes[at] == b'"' {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}
+
 /// Index of the first quote or backslash, eight bytes at a time (Lamport's zero byte: its lowest hit is exact).
+#[inline(always)]
 fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGHS: u64 = ONES << 7;
