@@ -148,7 +148,7 @@ fn read<'a>(
 /// A member's name; as it is written where no text can be made of it, as of a lone surrogate: nobody asks for it.
 fn name(json: &str) -> Option<Text<'_>> {
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
+    if span::has_escapes(inner) {
         return Some(serde_json::from_str(json).unwrap_or(Text(Cow::Borrowed(json))));
     }
     Some(Text(Cow::Borrowed(inner)))

@@ -25,6 +25,7 @@ mod network_values;
 mod notification;
 mod settings;
 mod stix;
+mod words;
 mod yara;
 
 pub use mapper::Mapper;

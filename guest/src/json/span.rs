@@ -3,6 +3,8 @@
 //! Half of the guest's time went into serde_json's stepping over values that nobody asks for, one 32-bit word
 //! of a text at a time. This looks for the ends only: what lies between is believed until it is read.
 
+use crate::words;
+
 /// A place in a JSON text.
 pub(super) struct Spans<'a> {
     text: &'a str,
@@ -68,6 +70,11 @@ impl<'a> Spans<'a> {
     }
 }
 
+/// Of a text between its quotes.
+pub(super) fn has_escapes(inner: &str) -> bool {
+    quote_or_backslash(inner.as_bytes()).is_some()
+}
+
 fn scalar_end(bytes: &[u8], start: usize) -> usize {
     const ENDS: &[u8] = b",}]:\" \t\n\r";
     let is_end = |byte: &u8| ENDS.contains(byte);
@@ -109,21 +116,11 @@ fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// Index of the first quote or backslash, eight bytes at a time (Lamport's zero byte: its lowest hit is exact).
 #[inline(always)]
 fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::MAX / 0xff;
-    const HIGHS: u64 = ONES << 7;
-    let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let (words, rest) = bytes.as_chunks();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let hits = zero_byte(word ^ (ONES * u64::from(b'"')))
-            | zero_byte(word ^ (ONES * u64::from(b'\\')));
-        if hits != 0 {
-            return Some(index * 8 + hits.trailing_zeros() as usize / 8);
-        }
-    }
-    let in_rest = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'));
-    in_rest.map(|index| words.len() * 8 + index)
+    const QUOTES: u64 = words::all(b'"');
+    const BACKSLASHES: u64 = words::all(b'\\');
+    words::position(bytes, |word| {
+        words::zeros(word ^ QUOTES) | words::zeros(word ^ BACKSLASHES)
+    })
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::notification::{EntityType, Notification};
+use crate::words;
 
 /// One line: blanks for control characters, none at the ends.
 pub(super) fn line(text: &str) -> String {
@@ -17,11 +18,19 @@ fn lines(text: &str) -> Cow<'_, str> {
 
 fn without_control(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
     let unwanted = |c: char| c.is_control() && !keep(c);
-    if text.contains(unwanted) {
+    let may_hold_some = words::position(text.as_bytes(), not_plain).is_some();
+    if may_hold_some && text.contains(unwanted) {
         Cow::Owned(text.replace(unwanted, " "))
     } else {
         Cow::Borrowed(text)
     }
+}
+
+/// Marks what is not ASCII, or a control character of it.
+fn not_plain(word: u64) -> u64 {
+    const BLANKS: u64 = words::all(b' ');
+    const DELETES: u64 = words::all(0x7f);
+    (word.wrapping_sub(BLANKS) & !word | words::zeros(word ^ DELETES) | word) & words::HIGHS
 }
 
 /// A Markdown code span, whatever backticks `text` holds (CommonMark 6.1).

@@ -1,55 +1,50 @@
 //! Dates: VirusTotal's whole seconds, STIX timestamps (chapter 3.4) in the platform's millisecond form.
 
-use std::fmt;
+use std::fmt::Write as _;
 
-use serde::{Serialize, Serializer};
+use arrayvec::ArrayString;
+use serde::Serialize;
 use time::UtcDateTime;
 
 /// A point in time that can be written down: year 1970 to 9999, whole seconds, UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Date(UtcDateTime);
+///
+/// It is its own text, `2026-01-01T10:00:00.000Z`, since it is written a dozen times for each notification. With
+/// the milliseconds, so that ids computed from it equal the platform's; of fixed width, so that texts compare like
+/// times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Date(ArrayString<24>);
 
 impl Date {
     /// None after the year 9999.
     pub(crate) fn from_seconds(seconds: u64) -> Option<Self> {
         let seconds = i64::try_from(seconds).ok()?;
         let date = UtcDateTime::from_unix_timestamp(seconds).ok()?;
-        (date.year() <= 9999).then_some(Self(date))
+        let (year, month, day) = date.to_calendar_date();
+        let (month, (hour, minute, second)) = (u8::from(month), date.as_hms());
+        let mut text = ArrayString::new();
+        // Longer years do not fit.
+        write!(
+            text,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.000Z"
+        )
+        .ok()?;
+        Some(Self(text))
     }
 
     /// For readers: `2026-01-01 10:00:00 UTC`.
     pub(crate) fn in_words(self) -> String {
-        format!("{} {} UTC", self.day(), self.clock())
-    }
-
-    fn day(self) -> String {
-        let (year, month, day) = self.0.to_calendar_date();
-        format!("{year:04}-{:02}-{day:02}", u8::from(month))
-    }
-
-    fn clock(self) -> String {
-        let (hour, minute, second) = self.0.as_hms();
-        format!("{hour:02}:{minute:02}:{second:02}")
-    }
-}
-
-/// `2026-01-01T10:00:00.000Z`: with the milliseconds, so that ids computed from it equal the platform's.
-impl fmt::Display for Date {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}T{}.000Z", self.day(), self.clock())
-    }
-}
-
-impl Serialize for Date {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        format!("{} {} UTC", &self.0[..10], &self.0[11..19])
     }
 }
 
 /// `2026-01-01T10:00:00`, the form of VirusTotal's filters; the epoch for what cannot be written down.
 pub(crate) fn without_zone(seconds: u64) -> String {
-    let date = Date::from_seconds(seconds).unwrap_or(Date(UtcDateTime::UNIX_EPOCH));
-    format!("{}T{}", date.day(), date.clock())
+    let date = Date::from_seconds(seconds);
+    let text = date
+        .as_ref()
+        .map_or("1970-01-01T00:00:00", |it| &it.0[..19]);
+    text.to_owned()
 }
 
 #[cfg(test)]
@@ -66,7 +61,7 @@ mod tests {
             (u64::MAX, None),
         ];
         for (seconds, expected) in cases {
-            let found = Date::from_seconds(seconds).map(|date| date.to_string());
+            let found = Date::from_seconds(seconds).map(|date| date.0);
             assert_eq!(found.as_deref(), expected, "{seconds}");
         }
     }
