@@ -141,3 +141,61 @@ fn the_present_contract_still_says_what_1_0_said() {
         );
     }
 }
+
+/// The component with other texts of the same length, wherever they stand.
+fn patched(texts: &[(&str, &str)]) -> tempfile::NamedTempFile {
+    let path = test_guest(PACKAGE).unwrap_or_else(|error| panic!("{error:#}"));
+    let mut component = std::fs::read(path).unwrap();
+    for (text, by) in texts {
+        assert_eq!(text.len(), by.len());
+        let mut places = 0;
+        for start in 0..component.len() - text.len() {
+            let place = &mut component[start..start + text.len()];
+            if place == text.as_bytes() {
+                place.copy_from_slice(by.as_bytes());
+                places += 1;
+            }
+        }
+        assert!(places > 0, "{text} is not in the component");
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), component).unwrap();
+    file
+}
+
+#[test]
+fn versions_inside_the_major_one_run_as_long_as_they_mean_the_same() {
+    const NEWER: (&str, &str) = ("cti:connector/mapping@1.0.0", "cti:connector/mapping@1.7.3");
+    // A field of the record `item`.
+    const OTHER_RECORD: (&str, &str) = ("observed", "absorbed");
+    let engine = Engine::new(1, Limits::default(), None).unwrap();
+    let cases: [(&[(&str, &str)], Option<&str>); 3] = [
+        (&[NEWER], None),
+        (
+            &[OTHER_RECORD],
+            Some("says that it speaks cti:connector@1.0.0, but does not: "),
+        ),
+        (
+            &[NEWER, OTHER_RECORD],
+            Some(
+                "speaks cti:connector@1.7.3 and needs what cti:connector@1.0.0, which this host serves, does not have: ",
+            ),
+        ),
+    ];
+    for (texts, expected) in cases {
+        let file = patched(texts);
+        let loaded = Guest::load(&engine, file.path());
+        match (loaded, expected) {
+            (Ok(guest), None) => {
+                assert_eq!(guest.contract(), &semver::Version::new(1, 7, 3));
+                assert!(guest.open(&[]).is_ok());
+            }
+            (Err(error), Some(expected)) => {
+                let error = error.to_string();
+                assert!(error.contains(expected), "{error}");
+                assert!(error.contains("absorbed"), "which field: {error}");
+            }
+            (loaded, _) => panic!("{texts:?}: loaded: {}", loaded.is_ok()),
+        }
+    }
+}

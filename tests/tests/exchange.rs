@@ -14,7 +14,7 @@ use connector_tests::fixtures::Scenario;
 use connector_tests::host::{Host, Running};
 use connector_tests::understudy::stamped;
 use connector_tests::virustotal::{Notification, World};
-use connector_tests::{opencti, virustotal};
+use connector_tests::{opencti, registry, virustotal};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -326,5 +326,29 @@ async fn only_the_component_of_the_digest_that_is_set_is_taken() -> Result<()> {
     let errors = finished.messages("ERROR").join("\n");
     let expected = format!("CONNECTOR_GUEST_DIGEST allows {wanted} only");
     assert!(errors.contains(&expected), "{errors}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tag_that_moves_in_a_registry_brings_the_guest_that_it_stands_for() -> Result<()> {
+    let stage = Stage::new(1, 1, Duration::ZERO).await?;
+    let registry = registry::Server::start(registry::Access::OpenToken).await?;
+    let push = |version| -> Result<()> {
+        let component = registry::Layer::component(stamped(version, "none")?);
+        registry.push("acme/understudy", "1", &[component]);
+        Ok(())
+    };
+    push("1.0.0")?;
+    let source = format!("oci://{}/acme/understudy:1", registry.host());
+    let mut running = stage.start(Path::new(&source))?;
+    running
+        .until_logged("guest understudy 1.0.0 is ready")
+        .await?;
+    stage.until_arrived(1).await?;
+    push("1.1.0")?;
+    running.hang_up()?;
+    running
+        .until_logged("guest understudy 1.1.0 takes over from understudy 1.0.0; rehearsal: 0 the same, 1 changed")
+        .await?;
     Ok(())
 }
