@@ -166,24 +166,24 @@ fn patched(texts: &[(&str, &str)]) -> tempfile::NamedTempFile {
 #[test]
 fn versions_inside_the_major_one_run_as_long_as_they_mean_the_same() {
     const NEWER: (&str, &str) = ("cti:connector/mapping@1.0.0", "cti:connector/mapping@1.7.3");
-    // A field of the record `item`.
+    // With another name of a field of `item`.
     const OTHER_RECORD: (&str, &str) = ("observed", "absorbed");
     let engine = Engine::new(1, Limits::default(), None).unwrap();
-    let cases: [(&[(&str, &str)], Option<&str>); 3] = [
-        (&[NEWER], None),
+    let cases = [
+        (vec![NEWER], None),
         (
-            &[OTHER_RECORD],
+            vec![OTHER_RECORD],
             Some("says that it speaks cti:connector@1.0.0, but does not: "),
         ),
         (
-            &[NEWER, OTHER_RECORD],
+            vec![NEWER, OTHER_RECORD],
             Some(
                 "speaks cti:connector@1.7.3 and needs what cti:connector@1.0.0, which this host serves, does not have: ",
             ),
         ),
     ];
     for (texts, expected) in cases {
-        let file = patched(texts);
+        let file = patched(&texts);
         let loaded = Guest::load(&engine, file.path());
         match (loaded, expected) {
             (Ok(guest), None) => {
