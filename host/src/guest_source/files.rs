@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::finder::{Error, MAX_BYTES, Refusal};
+use super::found::{Error, MAX_BYTES, Refusal};
 
 /// What changes with a file: replaced, rewritten, or given other rights. Follows symbolic links.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 mod digest;
 mod files;
 mod finder;
+mod found;
 mod login;
 mod registry;
 mod registry_error;
@@ -11,7 +12,8 @@ mod source;
 mod watch;
 
 pub use digest::{Digest, InvalidDigest};
-pub use finder::{Candidate, Error, Finder, Found, Refusal, Refused};
+pub use finder::Finder;
+pub use found::{Candidate, Error, Found, Refusal, Refused};
 pub use registry::Registry;
 pub use registry_error::{RegistryError, RegistryProblem};
 pub use source::{GuestSource, InvalidSource};

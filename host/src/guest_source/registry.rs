@@ -12,7 +12,7 @@ use oci_client::manifest::{OciDescriptor, OciManifest};
 use oci_client::{Client, Reference, RegistryOperation};
 use rustls::pki_types::CertificateDer;
 
-use super::finder::{MAX_BYTES, Refusal};
+use super::found::{MAX_BYTES, Refusal};
 use super::login::login;
 use super::registry_error::RegistryError;
 

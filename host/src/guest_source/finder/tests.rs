@@ -3,6 +3,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use super::super::found::MAX_BYTES;
 use super::*;
 
 fn finder(path: &Path, pin: Option<Digest>) -> Finder {
