@@ -73,7 +73,9 @@ impl GuestMapper for Role {
     fn feed(&self, _: u64, _: u64) -> Feed {
         Feed {
             path: "ioc_stream".to_owned(),
-            query: vec![("order".to_owned(), "date+".to_owned())],
+            query: [("order", "date+"), ("limit", "40")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
             item_id: "/context_attributes/notification_id".to_owned(),
             item_date: "/context_attributes/notification_date".to_owned(),
         }
