@@ -30,12 +30,8 @@ impl LiveAnswers {
     /// Nothing is known yet; made anew for each run, so that no answer outlives it.
     pub(super) fn new(source: virustotal::Client, platform: opencti::Client) -> Self {
         let weight = |wanted: &Wanted, answer: &Answer| {
-            let text = match answer {
-                Answer::Found(text) | Answer::Refused(text) => text.len(),
-                Answer::Absent => 0,
-            };
             let wanted = size_of::<Wanted>() + wanted.subject.len() + wanted.part.len();
-            u32::try_from(wanted + text).unwrap_or(u32::MAX)
+            u32::try_from(wanted + answer.bytes()).unwrap_or(u32::MAX)
         };
         Self {
             source,

@@ -94,8 +94,8 @@ pub async fn decide<A: Answers>(
     })
 }
 
-/// [`decide`] by the guest at work; where it fails, by the guest before, if that one does not. Answers who
-/// decided, too.
+/// [`decide`] by the guest at work; where it fails, by the guest before, if that one does not. Answers what
+/// became of the item, what there is to say, and who decided.
 ///
 /// # Errors
 /// When the run must stop.
@@ -104,25 +104,26 @@ pub async fn decide_live<A: Answers>(
     item: Arc<Item>,
     now: u64,
     answers: &A,
-) -> Result<(Decided, Guest), A::Stop> {
+) -> Result<(Decision, Vec<Remark>, Guest), A::Stop> {
     let shift = live.shift();
-    let decided = decide(&shift.pool, Arc::clone(&item), now, answers).await?;
+    let Decided {
+        decision,
+        remarks,
+        answers: known,
+    } = decide(&shift.pool, Arc::clone(&item), now, answers).await?;
     let guest = shift.pool.guest();
-    let Decision::Fail(reason) = &decided.decision else {
+    let Decision::Fail(reason) = &decision else {
         live.note_success(&shift);
-        live.remember(Case {
-            item,
-            answers: decided.answers.clone(),
-            now,
-        });
-        return Ok((decided, guest.clone()));
+        let answers = known;
+        live.remember(Case { item, answers, now });
+        return Ok((decision, remarks, guest.clone()));
     };
     let Some(before) = &shift.before else {
-        return Ok((decided, guest.clone()));
+        return Ok((decision, remarks, guest.clone()));
     };
     let again = decide(before, Arc::clone(&item), now, answers).await?;
     if let Decision::Fail(_) = again.decision {
-        return Ok((decided, guest.clone()));
+        return Ok((decision, remarks, guest.clone()));
     }
     tracing::warn!(
         notification = item.id,
@@ -138,5 +139,5 @@ pub async fn decide_live<A: Answers>(
             before.guest()
         );
     }
-    Ok((again, before.guest().clone()))
+    Ok((again.decision, again.remarks, before.guest().clone()))
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::LiveAnswers;
-use super::decide::{Decided, Decision, decide_live};
+use super::decide::{Decision, decide_live};
 use super::remark::log_remark;
 use super::report::{End, Report};
 use super::stop::Stop;
@@ -252,12 +252,7 @@ impl Run<'_> {
             let Some((id, observed, decided)) = next else {
                 return Ok(());
             };
-            let (
-                Decided {
-                    decision, remarks, ..
-                },
-                guest,
-            ) = decided?;
+            let (decision, remarks, guest) = decided?;
             for remark in &remarks {
                 log_remark(remark, Some(id.as_str()));
             }

@@ -17,3 +17,13 @@ pub use generated::exports::cti::connector::mapping::{
     Skip, StixObject, Verdict,
 };
 pub use generated::{Connector, ConnectorPre};
+
+impl Answer {
+    /// Bytes of its text.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Found(text) | Self::Refused(text) => text.len(),
+            Self::Absent => 0,
+        }
+    }
+}

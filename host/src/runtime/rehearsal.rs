@@ -32,11 +32,7 @@ pub struct Case {
 impl Case {
     fn bytes(&self) -> usize {
         let answers = self.answers.iter().map(|(question, answer)| {
-            let text = match answer {
-                Answer::Found(text) | Answer::Refused(text) => text.len(),
-                Answer::Absent => 0,
-            };
-            question.subject.len() + question.part.len() + text
+            question.subject.len() + question.part.len() + answer.bytes()
         });
         self.item.document.len() + answers.sum::<usize>()
     }
