@@ -12,11 +12,15 @@ pub mod fixtures;
 pub mod host;
 pub mod opencti;
 pub mod registry;
+pub mod secrets;
 pub mod stix;
+pub mod tinyproxy;
+pub mod tls;
 pub mod understudy;
 pub mod virustotal;
 pub mod watched;
 
+mod door;
 mod random;
 mod recorded;
 mod serve;

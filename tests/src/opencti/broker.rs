@@ -187,7 +187,8 @@ async fn take(
     connector_id: &str,
     delivery: AmqpDelivery,
 ) -> Result<()> {
-    let purges = platform.read(|it| it.purges);
+    let (purges, watch) = platform.read(|it| (it.purges, Arc::clone(&it.watch)));
+    watch.look("a message", &delivery.data, |_| false);
     platform.wait(|it| !it.paused).await;
     let properties = Properties {
         delivery_mode: *delivery.properties.delivery_mode(),

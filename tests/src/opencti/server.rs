@@ -19,6 +19,7 @@ use super::store::Stored;
 use super::version::Version;
 use super::work::Work;
 use crate::fault::{Call, Fault};
+use crate::secrets::{Secrets, Watch};
 use crate::serve::{Listening, bind};
 use crate::watched::Watched;
 
@@ -42,7 +43,7 @@ impl Default for Options {
         Self {
             version: Version::default(),
             amqp_url: None,
-            token: "simulated-token".to_owned(),
+            token: "token-of-the-simulated/opencti+".to_owned(),
             capabilities: CONNECTOR_ROLE.iter().map(|it| (*it).to_owned()).collect(),
             latency: Duration::ZERO,
         }
@@ -127,6 +128,21 @@ impl Server {
     #[must_use]
     pub fn token(&self) -> &str {
         &self.shared.token
+    }
+
+    /// What a connector learns here and must not show.
+    pub(crate) fn secrets(&self) -> Secrets {
+        let mut secrets = Secrets::default();
+        let password = self.read(|platform| platform.queues.connection["pass"].clone());
+        secrets.add(
+            "password of RabbitMQ",
+            password.as_str().unwrap_or_default(),
+        );
+        secrets
+    }
+
+    pub(crate) fn watch(&self) -> Arc<Watch> {
+        self.read(|platform| Arc::clone(&platform.watch))
     }
 
     /// Looks at the platform.
@@ -326,5 +342,11 @@ impl Server {
             Some(broker) => broker.close().await,
             None => Ok(()),
         }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.watch().assert_nothing_found();
     }
 }
