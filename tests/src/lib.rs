@@ -14,6 +14,7 @@ pub mod opencti;
 pub mod registry;
 pub mod stix;
 pub mod understudy;
+pub mod usage;
 pub mod virustotal;
 pub mod watched;
 

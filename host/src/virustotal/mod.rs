@@ -15,6 +15,7 @@ mod network;
 mod path;
 mod pointer;
 mod request;
+mod seen;
 #[cfg(test)]
 mod testing;
 
