@@ -391,7 +391,7 @@ mod tests {
             ),
             (
                 stream(),
-                vec![json(NOTIFICATION), json(r#"{"data":[]}"#)],
+                vec![json(NOTIFICATION), json(r#"{"data":[]}"#), not_found()],
                 false,
                 "expected a map",
             ),
