@@ -36,9 +36,9 @@ const MAX_SHOWN: usize = 100;
 /// What to read: a collection, its query, and where its items carry their id and their date.
 #[derive(Debug, Clone)]
 pub struct FeedRequest {
-    path: FeedPath,
+    pub(super) path: FeedPath,
     query: Vec<(String, String)>,
-    item_id: Pointer,
+    pub(super) item_id: Pointer,
     item_date: Pointer,
     identity: Identity,
 }
@@ -87,7 +87,7 @@ impl FeedRequest {
         })
     }
 
-    fn identify(&self, document: &str) -> Result<(ItemId, u64), String> {
+    pub(super) fn identify(&self, document: &str) -> Result<(ItemId, u64), String> {
         let (id, date) = self
             .identity
             .find(document)
