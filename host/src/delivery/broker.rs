@@ -57,6 +57,11 @@ impl Broker {
         }
     }
 
+    /// Whether address or login is another.
+    pub(super) fn differs_from(&self, other: &Self) -> bool {
+        self.use_ssl != other.use_ssl || self.plain_uri() != other.plain_uri()
+    }
+
     /// Without TLS, whatever `use_ssl` says: the caller wraps the connection with its own settings.
     pub(super) fn plain_uri(&self) -> AMQPUri {
         AMQPUri {
