@@ -7,10 +7,12 @@
 //! passes here must pass there, not the other way round.
 
 pub mod body;
+pub mod certificates;
 pub mod fault;
 pub mod fixtures;
 pub mod host;
 pub mod opencti;
+pub mod rabbitmq;
 pub mod registry;
 pub mod stix;
 pub mod understudy;
