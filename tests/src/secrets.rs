@@ -36,7 +36,7 @@ impl Secrets {
         let mut secrets = Self::default();
         for (name, value) in environment {
             let upper = name.to_uppercase();
-            if ["API_KEY", "TOKEN", "PASS", "SSL_KEY"]
+            if ["API_KEY", "TOKEN", "PASS", "PASSPHRASE", "SSL_KEY"]
                 .iter()
                 .any(|end| upper.ends_with(end))
             {

@@ -1,11 +1,12 @@
 //! The way out through a real proxy.
 
 use anyhow::Result;
+use connector_tests::certificates::Authority;
 use connector_tests::fixtures::Scenario;
 use connector_tests::host::{Finished, Host};
 use connector_tests::secrets::Secrets;
 use connector_tests::tinyproxy::Tinyproxy;
-use connector_tests::tls::{Authority, Https};
+use connector_tests::tls::Https;
 use connector_tests::virustotal::World;
 use connector_tests::{opencti, virustotal};
 
@@ -110,15 +111,15 @@ async fn https_goes_through_a_tunnel_in_which_alone_the_secrets_are() -> Result<
         return Ok(());
     };
     let stage = Stage::new().await?;
-    let authority = Authority::new("ours")?;
-    let identity = authority.identity(&["localhost"])?;
+    let authority = Authority::new()?;
+    let identity = authority.sign("localhost")?;
     let before_virustotal = Https::before(&stage.virustotal.api_url(), &identity).await?;
     let before_platform = Https::before(&stage.platform.url(), &identity).await?;
     let host = stage
         .host()?
         .setting("API_URL", before_virustotal.url())
         .variable("OPENCTI_URL", before_platform.url())
-        .variable("HTTPS_CA_CERTIFICATES", authority.pem());
+        .variable("HTTPS_CA_CERTIFICATES", authority.certificate());
     for name in ["HTTPS_PROXY", "https_proxy"] {
         let deliveries = stage.platform.requests().len();
         let address = with_login(&proxy, PASSWORD);
@@ -193,12 +194,12 @@ async fn a_proxy_gets_its_login_and_says_no_without() -> Result<()> {
         return Ok(());
     };
     let stage = Stage::new().await?;
-    let authority = Authority::new("ours")?;
-    let identity = authority.identity(&["localhost"])?;
+    let authority = Authority::new()?;
+    let identity = authority.sign("localhost")?;
     let before_virustotal = Https::before(&stage.virustotal.api_url(), &identity).await?;
     let host = stage
         .host()?
-        .variable("HTTPS_CA_CERTIFICATES", authority.pem());
+        .variable("HTTPS_CA_CERTIFICATES", authority.certificate());
     let run = host
         .clone()
         .variable("HTTP_PROXY", with_login(&proxy, PASSWORD))

@@ -3,15 +3,16 @@
 use std::path::Path;
 
 use anyhow::Result;
+use connector_tests::certificates::{Authority, Identity};
 use connector_tests::fixtures::Scenario;
 use connector_tests::host::{Finished, Host};
-use connector_tests::tls::{Authority, Https, Identity};
+use connector_tests::tls::Https;
 use connector_tests::virustotal::World;
 use connector_tests::{opencti, virustotal};
 use tempfile::TempDir;
 
 /// The name under which both peers are asked.
-const NAME: &[&str] = &["localhost"];
+const NAME: &str = "localhost";
 
 /// Three notifications of files.
 fn world() -> World {
@@ -52,7 +53,7 @@ impl Stage {
 
     fn file(&self, authority: &Authority) -> Result<String> {
         let path = self.folder.path().join("authority.pem");
-        std::fs::write(&path, authority.pem())?;
+        std::fs::write(&path, authority.certificate())?;
         Ok(text(&path))
     }
 
@@ -83,8 +84,8 @@ async fn refusal_of_the_platform(host: &Host) -> Result<Finished> {
 
 #[tokio::test]
 async fn an_authority_of_ones_own_is_given_in_any_of_the_settings() -> Result<()> {
-    let authority = Authority::new("ours")?;
-    let identity = authority.identity(NAME)?;
+    let authority = Authority::new()?;
+    let identity = authority.sign(NAME)?;
     for (setting, is_file) in [
         ("HTTPS_CA_CERTIFICATES", true),
         ("HTTPS_CA_CERTIFICATES", false),
@@ -96,7 +97,7 @@ async fn an_authority_of_ones_own_is_given_in_any_of_the_settings() -> Result<()
             stage.file(&authority)?
         } else {
             // As a file of environment variables holds it.
-            authority.pem().replace('\n', "\\n")
+            authority.certificate().replace('\n', "\\n")
         };
         let run = stage.host()?.variable(setting, value).run_once().await?;
         stage.assert_delivered(&run, setting);
@@ -104,7 +105,7 @@ async fn an_authority_of_ones_own_is_given_in_any_of_the_settings() -> Result<()
     let stage = Stage::new(&identity, &identity).await?;
     let host = stage.host()?;
     let run = host
-        .variable("HTTPS_CA_CERTIFICATES", authority.pem())
+        .variable("HTTPS_CA_CERTIFICATES", authority.certificate())
         .run_once()
         .await?;
     stage.assert_delivered(&run, "text of several lines");
@@ -113,14 +114,16 @@ async fn an_authority_of_ones_own_is_given_in_any_of_the_settings() -> Result<()
 
 #[tokio::test]
 async fn what_opencti_ssl_verify_allows_is_allowed_to_the_platform_alone() -> Result<()> {
-    let (known, platforms) = (Authority::new("ours")?, Authority::new("another")?);
-    let (known_identity, platforms_identity) = (known.identity(NAME)?, platforms.identity(NAME)?);
+    let (known, platforms) = (Authority::new()?, Authority::new()?);
+    let (known_identity, platforms_identity) = (known.sign(NAME)?, platforms.sign(NAME)?);
     let file = |stage: &Stage| stage.file(&platforms);
 
     let stage = Stage::new(&known_identity, &platforms_identity).await?;
     for value in [file(&stage)?, "false".to_owned()] {
         let host = stage.host()?.variable("OPENCTI_SSL_VERIFY", &value);
-        let known = host.clone().variable("HTTPS_CA_CERTIFICATES", known.pem());
+        let known = host
+            .clone()
+            .variable("HTTPS_CA_CERTIFICATES", known.certificate());
         let run = known.run_once().await?;
         assert!(run.success, "{value}: {}", run.log);
         let warnings = run.messages("WARNING");
@@ -148,18 +151,20 @@ async fn what_opencti_ssl_verify_allows_is_allowed_to_the_platform_alone() -> Re
 #[tokio::test]
 async fn a_certificate_that_proves_nothing_is_refused_and_the_message_says_what_to_do() -> Result<()>
 {
-    let (known, unknown) = (Authority::new("ours")?, Authority::new("another")?);
-    let good = known.identity(NAME)?;
+    let (known, unknown) = (Authority::new()?, Authority::new()?);
+    let good = known.sign(NAME)?;
     for (bad, cause) in [
-        (unknown.identity(NAME)?, "UnknownIssuer"),
-        (known.expired(NAME)?, "certificate expired"),
+        (unknown.sign(NAME)?, "UnknownIssuer"),
+        (known.sign_expired(NAME)?, "certificate expired"),
         (
-            known.identity(&["platform.example"])?,
+            known.sign("platform.example")?,
             "certificate not valid for name \"localhost\"",
         ),
     ] {
         let stage = Stage::new(&bad, &good).await?;
-        let host = stage.host()?.variable("HTTPS_CA_CERTIFICATES", known.pem());
+        let host = stage
+            .host()?
+            .variable("HTTPS_CA_CERTIFICATES", known.certificate());
         let run = host.run_once().await?;
         assert!(!run.success, "{cause}: {}", run.log);
         let errors = run.messages("ERROR").join("\n");
@@ -169,7 +174,9 @@ async fn a_certificate_that_proves_nothing_is_refused_and_the_message_says_what_
         assert_eq!(stage.virustotal.requests().len(), 0, "{cause}");
 
         let stage = Stage::new(&good, &bad).await?;
-        let host = stage.host()?.variable("HTTPS_CA_CERTIFICATES", known.pem());
+        let host = stage
+            .host()?
+            .variable("HTTPS_CA_CERTIFICATES", known.certificate());
         let run = refusal_of_the_platform(&host).await?;
         let errors = run.messages("ERROR").join("\n");
         for words in [
@@ -187,8 +194,8 @@ async fn a_certificate_that_proves_nothing_is_refused_and_the_message_says_what_
 
 #[tokio::test]
 async fn without_a_setting_nobody_of_our_own_is_believed() -> Result<()> {
-    let authority = Authority::new("ours")?;
-    let identity = authority.identity(NAME)?;
+    let authority = Authority::new()?;
+    let identity = authority.sign(NAME)?;
     let stage = Stage::new(&identity, &identity).await?;
     let run = refusal_of_the_platform(&stage.host()?).await?;
     assert!(run.log.contains("UnknownIssuer"), "{}", run.log);
@@ -198,11 +205,11 @@ async fn without_a_setting_nobody_of_our_own_is_believed() -> Result<()> {
 
 #[tokio::test]
 async fn certificates_that_cannot_be_used_are_refused_by_the_name_of_their_setting() -> Result<()> {
-    let authority = Authority::new("ours")?;
-    let identity = authority.identity(NAME)?;
+    let authority = Authority::new()?;
+    let identity = authority.sign(NAME)?;
     let stage = Stage::new(&identity, &identity).await?;
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    let two = format!("{}{broken}", authority.pem());
+    let two = format!("{}{broken}", authority.certificate());
     for (setting, value, reason) in [
         (
             "HTTPS_CA_CERTIFICATES",
