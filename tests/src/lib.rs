@@ -12,10 +12,10 @@ pub mod fixtures;
 pub mod host;
 pub mod opencti;
 pub mod registry;
-pub mod stix;
 pub mod understudy;
 pub mod virustotal;
 pub mod watched;
+pub mod written;
 
 mod random;
 mod recorded;
@@ -24,3 +24,4 @@ mod serve;
 mod testing;
 
 pub use recorded::Recorded;
+pub use stix_rules as stix;

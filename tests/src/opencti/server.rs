@@ -74,6 +74,8 @@ impl Options {
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
 /// A running platform. It stops when this is dropped, and its queues are gone then.
+///
+/// Dropping it panics where anything was imported that violates STIX 2.1: no test has to think of looking.
 pub struct Server {
     shared: Arc<Shared>,
     listening: Listening,
@@ -325,6 +327,16 @@ impl Server {
         match &self.shared.broker {
             Some(broker) => broker.close().await,
             None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A second panic would hide what the first one says.
+        if !std::thread::panicking() {
+            let problems = self.validity_problems();
+            assert!(problems.is_empty(), "no valid STIX 2.1: {problems:#?}");
         }
     }
 }
