@@ -5,6 +5,7 @@
 
 use crate::contract::{Skip, Timestamp};
 use crate::mapping::labels::normalised;
+use crate::mapping::text::cut;
 use crate::notification::{EntityType, Notification};
 use crate::settings::Settings;
 
@@ -22,6 +23,9 @@ const FILTERS: [(&str, Filter); 7] = [
     ("positives", positives),
 ];
 
+/// Bytes of a reason: some name all tags or sources of a notification, and a host takes no more than 4096.
+const LONGEST_REASON: usize = 2_000;
+
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 
 /// # Errors
@@ -34,7 +38,7 @@ pub(crate) fn check(
     for (name, filter) in FILTERS {
         filter(settings, notification, now).map_err(|reason| Skip {
             filter: name.to_owned(),
-            reason,
+            reason: cut(&reason, LONGEST_REASON).into_owned(),
         })?;
     }
     Ok(())

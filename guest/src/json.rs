@@ -14,6 +14,12 @@ use serde::Deserialize;
 
 use span::Spans;
 
+/// Members of an object that are read; one that has more counts as none. VirusTotal's have about a hundred.
+const MAX_MEMBERS: usize = 20_000;
+
+/// Elements of a list that are read; the rest is left out. VirusTotal's have about a hundred.
+const MAX_ELEMENTS: usize = 20_000;
+
 /// The members of a JSON object, in the order of the text, their values not yet read.
 pub(crate) struct Members<'a>(Vec<(Text<'a>, &'a str)>);
 
@@ -109,7 +115,10 @@ impl<'a> Members<'a> {
         let mut elements = Vec::new();
         let whole = self.raw(name).and_then(|json| {
             Spans::new(json).list(*b"[]", |spans| {
-                elements.push(spans.value()?);
+                let element = spans.value()?;
+                if elements.len() < MAX_ELEMENTS {
+                    elements.push(element);
+                }
                 Some(())
             })
         });
@@ -138,7 +147,13 @@ fn read<'a>(
                 spans.value()?;
                 objects[place] = None;
             }
-            None => members.push((name, spans.value()?)),
+            None => {
+                let value = spans.value()?;
+                if members.len() == MAX_MEMBERS {
+                    return None;
+                }
+                members.push((name, value));
+            }
         }
         Some(())
     })?;

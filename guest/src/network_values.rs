@@ -128,6 +128,12 @@ fn parse_trimmed_url(text: &str) -> Result<Observable, &'static str> {
     )))
 }
 
+/// Whether a text begins like a URL that names a host.
+pub fn has_scheme(text: &str) -> bool {
+    text.split_once("://")
+        .is_some_and(|(scheme, rest)| is_scheme(&scheme.to_ascii_lowercase()) && !rest.is_empty())
+}
+
 /// RFC 3986, section 3.1; `scheme` is in lower case.
 fn is_scheme(scheme: &str) -> bool {
     scheme.starts_with(|it: char| it.is_ascii_lowercase())

@@ -5,6 +5,19 @@
 
 use crate::contract::Failure;
 use crate::json::{Members, Text};
+use crate::mapping::text::cut;
+
+/// Bytes of an id: a SHA-256, a domain name or an IP address.
+const LONGEST_ID: usize = 1_000;
+
+/// Bytes of what is quoted in a failure.
+const LONGEST_QUOTE: usize = 1_000;
+
+/// Bytes of the name of a rule or, in its place, of a ruleset.
+const LONGEST_RULE_NAME: usize = 1_000;
+
+/// Rulesets of one notification that are looked at. Livehunt names one.
+const MAX_RULESETS: usize = 16;
 
 /// What Livehunt rules can match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +76,7 @@ pub(crate) struct Attributes<'a> {
     pub last_analysis_stats: Option<Stats>,
     /// By engine. Read only on demand: it is most of the document.
     last_analysis_results: Option<&'a str>,
-    malware_config: Option<&'a str>,
+    pub malware_config: Option<&'a str>,
     /// Whether VirusTotal still has the file.
     pub downloadable: Option<bool>,
     /// Of a URL: its text.
@@ -186,18 +199,18 @@ impl<'a> Context<'a> {
         self.sources
             .iter()
             .filter(|source| source.source_type.as_deref() == Some("hunting_ruleset"))
+            .take(MAX_RULESETS)
     }
 
-    /// The rule that matched; where the notification does not say, the name of its ruleset.
+    /// The rule that matched; where the notification does not say, or not in reason, the name of its ruleset.
     pub(crate) fn rule_name(&self) -> Option<&str> {
         let rule_name = self
             .hunting_info
             .as_ref()
             .and_then(|it| it.rule_name.as_deref());
         let label = || self.rulesets().find_map(|source| source.label.as_deref());
-        rule_name
-            .filter(|name| !name.trim().is_empty())
-            .or_else(|| label().filter(|name| !name.trim().is_empty()))
+        let fits = |name: &&str| !name.trim().is_empty() && name.len() <= LONGEST_RULE_NAME;
+        rule_name.filter(fits).or_else(|| label().filter(fits))
     }
 }
 
@@ -236,10 +249,16 @@ impl<'a> Notification<'a> {
         };
         let object_type = required("type")?;
         let id = required("id")?;
+        if id.len() > LONGEST_ID {
+            return Err(Failure::Malformed(format!(
+                "the VirusTotal object has an id of {} bytes; expected at most {LONGEST_ID}",
+                id.len()
+            )));
+        }
         let entity_type = EntityType::from_name(&object_type).ok_or_else(|| {
             Failure::Unsupported(format!(
                 "object of type {:?}; expected file, url, domain or ip_address",
-                &*object_type
+                cut(&object_type, LONGEST_QUOTE)
             ))
         })?;
         if let (None, Some(error)) = (&attributes, members.object("error")) {
@@ -247,8 +266,14 @@ impl<'a> Notification<'a> {
                 "VirusTotal sent an error in place of the {} {}: {}: {}",
                 entity_type.name(),
                 &*id,
-                error.text("code").as_deref().unwrap_or("no code"),
-                error.text("message").as_deref().unwrap_or("no message"),
+                cut(
+                    error.text("code").as_deref().unwrap_or("no code"),
+                    LONGEST_QUOTE
+                ),
+                cut(
+                    error.text("message").as_deref().unwrap_or("no message"),
+                    LONGEST_QUOTE
+                ),
             )));
         }
         Ok(Self {

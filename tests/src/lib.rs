@@ -15,13 +15,13 @@ pub mod opencti;
 pub mod rabbitmq;
 pub mod registry;
 pub mod secrets;
-pub mod stix;
 pub mod tinyproxy;
 pub mod tls;
 pub mod understudy;
 pub mod usage;
 pub mod virustotal;
 pub mod watched;
+pub mod written;
 
 mod door;
 mod random;
@@ -31,3 +31,4 @@ mod serve;
 mod testing;
 
 pub use recorded::Recorded;
+pub use stix_rules as stix;

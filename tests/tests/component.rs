@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use connector_host::runtime::{
     self, Artifact, CallError, Engine, Guest, Limits, OpenError, Outcome, Severity,
 };
-use connector_tests::host;
+use connector_tests::{host, stix};
 use livehunt::Mapper;
 use livehunt::contract::{self, Answer, Failure, Item, Question};
 use serde_json::Value;
@@ -172,6 +172,20 @@ struct Emission {
     acknowledge: bool,
 }
 
+impl Seen {
+    /// What is no valid STIX in it.
+    fn problems(&self) -> Vec<String> {
+        let Self::Emit { emission, .. } = self else {
+            return Vec::new();
+        };
+        let objects = emission.objects.iter();
+        let objects: Vec<Value> = objects
+            .map(|(_, document)| serde_json::from_str(document).unwrap())
+            .collect();
+        stix::problems_of(&objects)
+    }
+}
+
 impl Both {
     fn open(settings: &[(&str, &str)]) -> Self {
         let given = settings
@@ -250,6 +264,7 @@ impl Both {
         for _ in 0..4 {
             let seen = self.map(item, &answers);
             let Seen::Ask { questions, .. } = seen else {
+                assert_eq!(seen.problems(), Vec::<String>::new(), "{}", item.id);
                 return seen;
             };
             for question in questions {

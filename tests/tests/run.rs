@@ -12,7 +12,7 @@ use connector_tests::fault::{Fault, path};
 use connector_tests::fixtures::{Scenario, now};
 use connector_tests::host::{CONNECTOR_ID, Host, rabbitmq};
 use connector_tests::virustotal::{Kind, error_body};
-use connector_tests::{opencti, stix, virustotal};
+use connector_tests::{opencti, virustotal, written};
 use serde_json::{Value, json};
 
 /// Ids of the platform's objects of one type.
@@ -115,11 +115,8 @@ async fn every_way_of_delivery_leaves_the_same_objects() -> Result<()> {
     assert!(run.success, "{}", run.log);
     assert!(by_directory.objects().is_empty() && by_directory.works().is_empty());
     let mut written = BTreeSet::new();
-    for entry in std::fs::read_dir(folder.path())? {
-        let file: Value = serde_json::from_str(&std::fs::read_to_string(entry?.path())?)?;
-        assert_eq!(file["bundle_type"], "DIRECTORY_BUNDLE");
-        assert_eq!(stix::problems(&file["bundle"]), Vec::<String>::new());
-        let objects = file["bundle"]["objects"].as_array().unwrap();
+    for bundle in written::bundles(folder.path())? {
+        let objects = bundle["objects"].as_array().unwrap();
         written.extend(
             objects
                 .iter()

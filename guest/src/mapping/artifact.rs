@@ -112,6 +112,8 @@ fn known_id(answer: &str) -> Option<String> {
         id: String,
     }
     let Known { id } = serde_json::from_str(answer).ok()?;
-    let uuid = id.strip_prefix("artifact--")?;
-    (uuid.len() == 36 && uuid::Uuid::try_parse(uuid).is_ok()).then_some(id)
+    let text = id.strip_prefix("artifact--")?;
+    let uuid = uuid::Uuid::try_parse(text).ok()?;
+    let is_written_so = uuid.hyphenated().to_string() == text;
+    (is_written_so && uuid.get_variant() == uuid::Variant::RFC4122).then_some(id)
 }

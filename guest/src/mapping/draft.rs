@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::contract::{Remark, Severity, StixObject};
-use crate::mapping::AUTHOR_NAME;
+use crate::mapping::{AUTHOR_NAME, text};
 use crate::stix::{
     Date, ExternalReference, Head, Identity, Object, ObservableHead, Relationship, Tlp, Version, id,
 };
+
+/// Bytes of a remark: some quote what came from strangers.
+const LONGEST_REMARK: usize = 4_000;
 
 /// Author and marking: the same in every emission.
 pub(crate) struct Preamble {
@@ -165,6 +168,7 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn remark(&mut self, severity: Severity, message: String) {
+        let message = text::cut(&message, LONGEST_REMARK).into_owned();
         self.remarks.push(Remark::new(severity, message));
     }
 

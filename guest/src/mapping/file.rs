@@ -10,6 +10,18 @@ use crate::stix::{File, Hashes, Object, id, pattern};
 /// A file can have hundreds of names; each is kept by the platform on one object.
 const MAX_ADDITIONAL_NAMES: usize = 100;
 
+/// Bytes of a name that is kept. Longer ones are left out: no system has files with such names.
+const LONGEST_FILE_NAME: usize = 4_096;
+
+/// Bytes of a fuzzy hash: SSDEEP has 148 at most, TLSH 72.
+const LONGEST_FUZZY_HASH: usize = 200;
+
+/// Bytes of what one engine says.
+const LONGEST_RESULT: usize = 1_000;
+
+/// The largest number that a STIX integer may be (2.8), 2^53 - 1.
+const LARGEST_INTEGER: u64 = (1 << 53) - 1;
+
 /// What the file observable and the artifact share.
 pub(super) struct Facts {
     pub hashes: Hashes,
@@ -38,8 +50,7 @@ impl Facts {
             .meaningful_name
             .iter()
             .chain(&attributes.names)
-            .map(|name| text::line(name))
-            .find(|name| !name.is_empty());
+            .find_map(|name| file_name(name));
         Ok(Self {
             hashes: Hashes {
                 md5: attributes.md5.as_deref().and_then(|it| hexadecimal(it, 32)),
@@ -81,7 +92,7 @@ impl Facts {
         draft.add(&Object::File(File {
             head,
             hashes: &self.hashes,
-            size: attributes.size,
+            size: attributes.size.filter(|size| *size <= LARGEST_INTEGER),
             name: self.name.as_deref(),
             x_opencti_additional_names: &names,
         }));
@@ -118,16 +129,22 @@ fn hexadecimal(text: &str, length: usize) -> Option<String> {
 }
 
 fn fuzzy(hash: Option<&Text<'_>>) -> Option<String> {
-    hash.map(|hash| text::line(hash))
+    hash.filter(|hash| hash.len() <= LONGEST_FUZZY_HASH)
+        .map(|hash| text::line(hash))
         .filter(|hash| !hash.is_empty())
+}
+
+fn file_name(name: &str) -> Option<String> {
+    let fits = name.len() <= LONGEST_FILE_NAME;
+    fits.then(|| text::line(name)).filter(|it| !it.is_empty())
 }
 
 fn additional_names(names: &[Text<'_>], name: Option<&str>) -> Vec<String> {
     let mut seen = std::collections::BTreeSet::new();
     names
         .iter()
-        .map(|name| text::line(name))
-        .filter(|it| !it.is_empty() && Some(it.as_str()) != name)
+        .filter_map(|it| file_name(it))
+        .filter(|it| Some(it.as_str()) != name)
         .filter(|it| seen.insert(it.clone()))
         .collect()
 }
@@ -151,7 +168,8 @@ pub(super) fn description(rule_match: &RuleMatch<'_>) -> String {
                 && let Some(said) = found.result.as_ref().or(found.category.as_ref())
             {
                 let engine = text::line(&found.engine);
-                let _ = writeln!(description, "- **{engine}**: {}", text::code(said));
+                let said = text::code(&text::cut(said, LONGEST_RESULT));
+                let _ = writeln!(description, "- **{engine}**: {said}");
             }
         }
     }

@@ -2,9 +2,16 @@
 
 use std::fmt::Write as _;
 
+use super::network::LONGEST_URL;
 use super::{RuleMatch, draft::Draft, file, labels, text};
 use crate::notification::EntityType;
 use crate::stix::{Head, Incident, Object, id};
+
+/// Bytes of the match that are shown; VirusTotal sends some hundred.
+const LONGEST_SNIPPET: usize = 100_000;
+
+/// Bytes of one entry of the description.
+const LONGEST_ENTRY: usize = 1_000;
 
 /// Adds the incident and returns its id.
 pub(super) fn add(
@@ -38,13 +45,15 @@ fn name(rule_match: &RuleMatch<'_>, file: Option<&file::Facts>) -> String {
         (EntityType::File, None) => ("file", &notification.id),
         (EntityType::Url, _) => {
             let url = notification.attributes.url.as_deref();
+            let url = url.filter(|it| it.len() <= LONGEST_URL);
             ("url", url.unwrap_or(&notification.id))
         }
         (EntityType::Domain, _) => ("domain", &notification.id),
         (EntityType::IpAddress, _) => ("ip", &notification.id),
     };
     let prefix = &rule_match.settings.alert_prefix;
-    format!("{prefix} {} {kind}={value}", rule_match.rule_name)
+    let name = format!("{prefix} {} {kind}={value}", rule_match.rule_name);
+    text::printable(&name).into_owned()
 }
 
 fn description(rule_match: &RuleMatch<'_>) -> String {
@@ -56,7 +65,8 @@ fn description(rule_match: &RuleMatch<'_>) -> String {
     );
     let mut entry = |name: &str, value: &str| {
         if !value.trim().is_empty() {
-            let _ = writeln!(description, "- **{name}**: {}", text::code(value));
+            let value = text::code(&text::cut(value, LONGEST_ENTRY));
+            let _ = writeln!(description, "- **{name}**: {value}");
         }
     };
     for ruleset in context.rulesets() {
@@ -75,7 +85,7 @@ fn description(rule_match: &RuleMatch<'_>) -> String {
     if let Some(snippet) = &hunting_info.snippet
         && !snippet.trim().is_empty()
     {
-        let snippet = snippet
+        let snippet = text::cut(snippet, LONGEST_SNIPPET)
             .replace("*begin_highlight*", "»")
             .replace("*end_highlight*", "«");
         let _ = writeln!(description, "\n{}", text::code_block("", &snippet));

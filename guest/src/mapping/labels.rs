@@ -4,6 +4,12 @@ use std::collections::BTreeSet;
 
 use super::{RuleMatch, text};
 
+/// Labels of one object: the platform keeps each as an object of its own. VirusTotal's come by the dozen.
+const MAX_LABELS: usize = 200;
+
+/// Bytes of a label. Longer ones are left out: a part of one would be another label.
+const LONGEST_LABEL: usize = 1_000;
+
 /// VirusTotal's own form of names in tags: lower case, and `_` for all but a-z and 0-9.
 pub(crate) fn normalised(name: &str) -> String {
     name.to_lowercase()
@@ -95,7 +101,8 @@ fn label(text: &str) -> String {
 }
 
 fn finished(labels: BTreeSet<String>) -> Vec<String> {
-    labels.into_iter().filter(|it| !it.is_empty()).collect()
+    let fits = |it: &String| !it.is_empty() && it.len() <= LONGEST_LABEL;
+    labels.into_iter().filter(fits).take(MAX_LABELS).collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ pub(crate) mod labels;
 pub(crate) mod malware_config;
 mod network;
 mod ruleset;
-mod text;
+pub(crate) mod text;
 
 use crate::contract::{Answer, Emission, Failure, Outcome, Question, Severity, Verdict};
 use crate::notification::{EntityType, Notification};

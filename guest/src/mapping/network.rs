@@ -12,6 +12,13 @@ use crate::stix::{NetworkValue, Object, ObservableHead, id, pattern};
 /// A malware configuration has a handful of addresses; more is an extractor gone wrong.
 const MAX_VALUES_OF_A_CONFIGURATION: usize = 100;
 
+/// Bytes of the longest URL that becomes an observable, or part of a name: Elasticsearch, in which the platform keeps
+/// both, takes no longer terms.
+pub(super) const LONGEST_URL: usize = 32_000;
+
+/// Bytes of the longest malware configuration that is read; those of VirusTotal have some thousand.
+const LONGEST_CONFIGURATION: usize = 1 << 20;
+
 /// What OpenCTI and STIX call each kind of value.
 struct Kind {
     object_type: &'static str,
@@ -111,8 +118,19 @@ fn matched_value(rule_match: &RuleMatch<'_>) -> Result<Value, String> {
         let url = url.trim();
         return if url.is_empty() {
             Err("the url object has no attributes.url".to_owned())
-        } else if url.contains(char::is_control) {
-            Err(format!("{url:?} holds control characters; a URL has none"))
+        } else if url.len() > LONGEST_URL {
+            let length = url.len();
+            Err(format!(
+                "its URL has {length} bytes; at most {LONGEST_URL} are taken"
+            ))
+        } else if url.contains(|it: char| it.is_control() || it.is_whitespace()) {
+            Err(format!(
+                "{url:?} holds blanks or control characters; a URL has none"
+            ))
+        } else if !network_values::has_scheme(url) {
+            Err(format!(
+                "{url:?} does not begin with a scheme, like `https://`"
+            ))
         } else {
             Ok(Value::Url(url.to_owned()))
         };
@@ -165,7 +183,18 @@ pub(super) fn add_malware_config(
 ) {
     const DESCRIPTION: &str = "Extracted from malware config";
 
-    let Some(config) = rule_match.notification.attributes.malware_config() else {
+    let attributes = &rule_match.notification.attributes;
+    let length = attributes.malware_config.map_or(0, str::len);
+    if length > LONGEST_CONFIGURATION {
+        draft.remark(
+            Severity::Warn,
+            format!(
+                "the malware configuration of {length} bytes is not read; at most {LONGEST_CONFIGURATION} are"
+            ),
+        );
+        return;
+    }
+    let Some(config) = attributes.malware_config() else {
         return;
     };
     let config = malware_config::extract(&config);

@@ -12,6 +12,15 @@ use crate::settings::Unportable;
 use crate::stix::{Date, ExternalReference, Indicator, Note, Object, id};
 use crate::yara::{self, Rule};
 
+/// Characters of a ruleset's id that is looked up; VirusTotal's are numbers.
+const LONGEST_ID: usize = 100;
+
+/// Bytes of a ruleset's name.
+const LONGEST_NAME: usize = 1_000;
+
+/// Reasons why a rule is no indicator that are kept; more say nothing new.
+const MAX_REASONS: usize = 50;
+
 const PATH: &str = "intelligence/hunting_rulesets/";
 
 /// What is kept of a ruleset: the wanted rule, self-contained, or why there is none; and the ruleset's dates.
@@ -26,19 +35,19 @@ struct Digest {
 
 /// One lookup for each ruleset of the notification; Livehunt names exactly one.
 pub(super) fn questions(rule_match: &RuleMatch<'_>) -> Vec<Question> {
-    rule_match
-        .notification
-        .context
-        .rulesets()
-        .filter_map(|ruleset| question(rule_match, ruleset))
-        .collect()
+    let mut questions = Vec::new();
+    for ruleset in rule_match.notification.context.rulesets() {
+        let new = question(rule_match, ruleset).filter(|it| !questions.contains(it));
+        questions.extend(new);
+    }
+    questions
 }
 
 /// None where the ruleset's id cannot stand in a path.
 fn question(rule_match: &RuleMatch<'_>, ruleset: &Source<'_>) -> Option<Question> {
     let id = ruleset.id.as_deref()?;
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
-    (!id.is_empty() && id.bytes().all(fits)).then(|| Question {
+    ((1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(fits)).then(|| Question {
         kind: "lookup".to_owned(),
         subject: format!("{PATH}{id}"),
         part: rule_match.rule_name.to_owned(),
@@ -70,13 +79,22 @@ pub(crate) fn digest(question: &Question, document: &str) -> Result<String, Fail
         .text("rules")
         .ok_or_else(|| malformed("it has no text in data.attributes.rules"))?;
     let (rule, problem) = match yara::cut(&rules, &question.part) {
-        Ok(rule) => (Some(rule), None),
+        Ok(mut rule) => {
+            if let Some(more @ 1..) = rule.unportable.len().checked_sub(MAX_REASONS) {
+                rule.unportable.truncate(MAX_REASONS);
+                rule.unportable.push(format!("and {more} more"));
+            }
+            (Some(rule), None)
+        }
         Err(error) => (None, Some(error.to_string())),
     };
     let digest = Digest {
         rule,
         problem,
-        name: attributes.text("name").map(|it| it.to_string()),
+        name: attributes
+            .text("name")
+            .filter(|it| it.len() <= LONGEST_NAME)
+            .map(|it| it.to_string()),
         creation_date: attributes.number("creation_date"),
         modification_date: attributes.number("modification_date"),
     };
@@ -124,7 +142,8 @@ pub(super) fn add_rules(
 }
 
 fn label(ruleset: &Source<'_>) -> Option<String> {
-    ruleset.label.as_deref().map(str::to_owned)
+    let fits = |it: &&str| it.len() <= LONGEST_NAME;
+    ruleset.label.as_deref().filter(fits).map(str::to_owned)
 }
 
 fn looked_up(
@@ -133,9 +152,9 @@ fn looked_up(
     answers: &[(Question, Answer)],
 ) -> Result<(Rule, Digest), String> {
     let Some(question) = question(rule_match, ruleset) else {
-        let id = ruleset.id.as_deref().unwrap_or_default();
+        let id = text::cut(ruleset.id.as_deref().unwrap_or_default(), LONGEST_NAME);
         return Err(format!(
-            "its id {id:?} is not of letters, digits, '-' and '_'"
+            "its id {id:?} is not of at most {LONGEST_ID} letters, digits, '-' and '_'"
         ));
     };
     match answer_to(&question, answers) {

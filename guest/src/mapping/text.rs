@@ -11,6 +11,19 @@ pub(super) fn line(text: &str) -> String {
     without_control(text, |_| false).trim().to_owned()
 }
 
+/// Blanks for control characters, and nothing else: what an id is made of.
+pub(super) fn printable(text: &str) -> Cow<'_, str> {
+    without_control(text, |_| false)
+}
+
+/// At most so many bytes of it, and a sign where that is not all.
+pub(crate) fn cut(text: &str, bytes: usize) -> Cow<'_, str> {
+    if text.len() <= bytes {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("{}…", &text[..text.floor_char_boundary(bytes)]))
+}
+
 /// Several lines: tabs and line feeds stay.
 fn lines(text: &str) -> Cow<'_, str> {
     without_control(text, |c| matches!(c, '\n' | '\t'))
@@ -94,6 +107,19 @@ mod tests {
         for (text, span, block) in cases {
             assert_eq!(code(text), span);
             assert_eq!(code_block("x", text), block);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_says_so() {
+        let cases = [
+            ("abc", 3, "abc"),
+            ("abcd", 3, "abc…"),
+            ("aé", 2, "a…"),
+            ("", 0, ""),
+        ];
+        for (text, bytes, expected) in cases {
+            assert_eq!(cut(text, bytes), expected);
         }
     }
 

@@ -26,6 +26,9 @@ const VALID_FROM: &[&str] = &["date", "creation_date", "created", "first_importe
 const MODIFIED: &[&str] = &["modified", "last_modified"];
 const SCORE: &[&str] = &["score", "weight", "severity"];
 
+/// References of one rule: the platform keeps each as an object of its own.
+const MAX_REFERENCES: usize = 100;
+
 impl Metadata {
     /// Reads the section; a key may stand in it several times.
     pub fn of(section: &[Meta<'_>]) -> Self {
@@ -46,9 +49,10 @@ impl Metadata {
             if is_reference(&key) {
                 if let Some(links) = links(&text) {
                     let new = links
-                        .map(str::to_owned)
+                        .map(percent_encoded)
                         .filter(|link| known.insert(link.clone()));
                     metadata.references.extend(new);
+                    metadata.references.truncate(MAX_REFERENCES);
                 } else {
                     metadata.remarks.push((key, text));
                 }
@@ -120,6 +124,20 @@ fn is_link(word: &str) -> bool {
         (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
             && !rest.is_empty()
     })
+}
+
+/// The same address in the characters of RFC 3986, as STIX wants it: authors write braces, blanks' kin and letters of
+/// all scripts.
+fn percent_encoded(link: &str) -> String {
+    let mut encoded = String::with_capacity(link.len());
+    for byte in link.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
 }
 
 /// A whole number from 0 to 100.

@@ -12,6 +12,7 @@ use yara_x_parser::ast::{self, AST, Item};
 use self::metadata::Metadata;
 use self::outline::Outline;
 
+mod bounds;
 mod metadata;
 mod outline;
 mod portable;
@@ -69,6 +70,9 @@ pub enum Error {
         /// The parser's words.
         reason: String,
     },
+    /// The ruleset is not one that the parser can be given.
+    #[error("the ruleset is not read: it has {0}")]
+    Bounds(&'static str),
     /// The cut text is not what it should be.
     #[error(
         "cannot cut rule `{rule}`: its text with all that it needs is not valid YARA-X: {reason}"
@@ -88,9 +92,10 @@ pub enum Error {
 /// other rules do not matter.
 ///
 /// # Errors
-/// The rule is not there, or it or a rule that it needs cannot be parsed. Sets of rules with a wildcard,
+/// The rule is not there, or it or a rule that it needs cannot be parsed, or the ruleset is too much for a parser. Sets of rules with a wildcard,
 /// `any of (Rule_*)`, are a syntax error in YARA-X and so here.
 pub fn cut(ruleset: &str, rule_name: &str) -> Result<Rule, Error> {
+    bounds::check(ruleset)?;
     let outline = Outline::of(ruleset);
     let target = outline.rule(rule_name).ok_or_else(|| Error::NotFound {
         rule: rule_name.to_owned(),
@@ -98,12 +103,11 @@ pub fn cut(ruleset: &str, rule_name: &str) -> Result<Rule, Error> {
     })?;
     let needed = Needed::of(&outline, target)?;
     let text = needed.text(&outline, target);
-    check(&text, rule_name, needed.rules.len())?;
 
     // The target is among the needed rules from the start.
     let rule = &needed.rules[&target].rule;
     let metadata = Metadata::of(rule.meta.as_deref().unwrap_or_default());
-    Ok(Rule {
+    let cut = Rule {
         name: rule_name.to_owned(),
         tags: rule
             .tags
@@ -119,7 +123,12 @@ pub fn cut(ruleset: &str, rule_name: &str) -> Result<Rule, Error> {
         score: metadata.score,
         references: metadata.references,
         remarks: metadata.remarks,
-    })
+    };
+    let rules = needed.rules.len();
+    // A large rule takes much memory once it is parsed: one at a time.
+    drop(needed);
+    check(&cut.text, rule_name, rules)?;
+    Ok(cut)
 }
 
 /// A rule and what its names stand for.
@@ -228,7 +237,7 @@ impl<'s> Needed<'s> {
                 .chain(portable::foreign_syntax(declaration.text, &resolved.rule));
             reasons.extend(found.map(|reason| match *position == target {
                 true => reason,
-                false => format!("{reason} (in rule `{}`)", declaration.name),
+                false => format!("{reason} (in rule `{}`)", shown(declaration.name)),
             }));
         }
         reasons
@@ -243,7 +252,7 @@ fn parse<'s>(
     let declaration = &outline.rules[position];
     let syntax_error = |reason| Error::Syntax {
         rule: outline.rules[target].name.to_owned(),
-        broken: declaration.name.to_owned(),
+        broken: shown(declaration.name).to_owned(),
         reason,
     };
     let ast = AST::from(declaration.text);
@@ -275,6 +284,11 @@ fn check(text: &str, rule_name: &str, rules: usize) -> Result<(), Error> {
         rule: rule_name.to_owned(),
         reason,
     })
+}
+
+/// A name as far as it helps the reader: it may be as long as the ruleset.
+fn shown(name: &str) -> &str {
+    &name[..name.floor_char_boundary(200)]
 }
 
 fn describe(error: &ast::Error, text: &str) -> String {

@@ -77,14 +77,14 @@ pub(super) fn free_names<'a>(condition: &'a Expr<'a>) -> Vec<&'a str> {
 /// The variables of one `for` or `with`.
 struct Scope<'a> {
     body: &'a Expr<'a>,
-    variables: Vec<&'a str>,
+    variables: HashSet<&'a str>,
     /// A `for` variable does not exist yet in what the loop runs over.
     is_open: bool,
 }
 
 impl Scope<'_> {
     fn binds(&self, name: &str) -> bool {
-        self.is_open && self.variables.contains(&name)
+        self.is_open && self.variables.contains(name)
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::error::PlatformError;
 use super::platform::Platform;
 use super::store::Origin;
-use crate::stix::{object_problems, pattern_problem, references};
+use crate::stix::{pattern_problem, problems, references};
 
 /// Says why an object is refused, or lets it pass.
 pub(crate) type Refusal = Box<dyn Fn(&Value) -> Option<String> + Send + Sync>;
@@ -159,6 +159,7 @@ impl Platform {
             return false;
         }
         self.deliveries.push(delivery);
+        self.validity_problems.extend(problems(&message.bundle));
         let one_piece = message.no_split && self.version.worker_honours_no_split();
         if objects.len() > 1 && !one_piece && !message.expected {
             let number = i64::try_from(objects.len()).unwrap_or(i64::MAX);
@@ -179,7 +180,6 @@ impl Platform {
         if self.version.checks_work_header() && work.is_some_and(|id| self.work(id).is_none()) {
             return;
         }
-        self.validity_problems.extend(object_problems(object));
         let failure = self.refusal(object);
         if failure.is_none() {
             let origin = Origin {

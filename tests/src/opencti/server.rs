@@ -79,6 +79,8 @@ impl Options {
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
 /// A running platform. It stops when this is dropped, and its queues are gone then.
+///
+/// Dropping it panics where anything was imported that violates STIX 2.1: no test has to think of looking.
 pub struct Server {
     shared: Arc<Shared>,
     listening: Listening,
@@ -390,5 +392,10 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.watch().assert_nothing_found();
+        // A second panic would hide what the first one says.
+        if !std::thread::panicking() {
+            let problems = self.validity_problems();
+            assert!(problems.is_empty(), "no valid STIX 2.1: {problems:#?}");
+        }
     }
 }

@@ -209,6 +209,17 @@ async fn a_connector_can_have_run_before() {
 }
 
 #[tokio::test]
+#[should_panic = "no valid STIX 2.1"]
+async fn a_platform_that_was_sent_invalid_stix_does_not_end_quietly() {
+    let server = start("7.260817.0").await;
+    register(&server).await;
+    let push = "mutation P($b: String!) { stixBundlePush(connectorId: \"c1\", bundle: $b) }";
+    let mut identity = identity();
+    identity["modified"] = json!("2025-01-01T00:00:00.000Z");
+    send(&server, push, json!({"b": bundle(&[identity])})).await;
+}
+
+#[tokio::test]
 async fn bundles_pushed_by_api_are_imported_and_reported() {
     let server = start("7.260817.0").await;
     register(&server).await;
@@ -546,7 +557,9 @@ async fn a_worker_takes_messages_from_rabbitmq() {
     assert!(publish(&url, &connector, &message(&[identity()])).await);
     server.reset_state().await.unwrap();
     server.resume_worker();
-    assert!(publish(&url, &connector, &message(&[identity(), identity()])).await);
+    let mut other = identity();
+    other["id"] = json!("identity--757126d5-623a-5e79-8055-c3e22376dda1");
+    assert!(publish(&url, &connector, &message(&[identity(), other])).await);
     server
         .until("the last message is imported", |it| {
             it.deliveries.len() == 3

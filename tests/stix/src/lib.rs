@@ -1,12 +1,15 @@
 //! Checks of STIX 2.1 that every object a connector sends must pass, written from the specification
-//! (OASIS, June 2021): common properties (3.2), identifiers (2.9), timestamps (2.10), hashes (10.7),
-//! required properties of each type (4 to 7), patterns (9).
+//! (OASIS, June 2021): common properties (3.2), identifiers (2.9), timestamps (2.10), integers (2.8), hashes
+//! (10.7), required properties of each type (4 to 7), vocabularies (10), custom properties (11.1), patterns (9).
 //!
-//! Properties that the specification does not know (`x_opencti_…`) are let pass.
+//! Of the properties that only OpenCTI knows (`x_opencti_…`), those that guests write are checked too. A crate of
+//! its own, so that the tests of a guest, the simulators and the fuzz targets have the same rules.
 
 mod object;
 mod pattern;
 mod required;
+mod values;
+mod vocabulary;
 
 use std::collections::BTreeSet;
 
@@ -32,6 +35,14 @@ pub fn problems(bundle: &Value) -> Vec<String> {
         problems.push("bundle: objects must be a list with at least one object".to_owned());
         return problems;
     };
+    problems.extend(problems_of(objects));
+    problems
+}
+
+/// Everything that is wrong with objects that are to stand in one bundle.
+#[must_use]
+pub fn problems_of(objects: &[Value]) -> Vec<String> {
+    let mut problems = Vec::new();
     let mut ids = BTreeSet::new();
     for object in objects {
         problems.extend(object_problems(object));

@@ -1,9 +1,11 @@
 //! The form of a STIX pattern (chapter 9), as far as quoting can break it: observation expressions
 //! in brackets, comparisons of an object path with a constant, joined by AND, OR, FOLLOWEDBY.
 
+use super::required::{self, Category};
+
 /// What is wrong with a pattern, or `None`.
 ///
-/// Not checked: whether the object path exists, qualifiers' arguments.
+/// Not checked: whether the type of an object path has the property, qualifiers' arguments.
 #[must_use]
 pub fn pattern_problem(pattern: &str) -> Option<String> {
     let problem = tokens(pattern).and_then(|tokens| {
@@ -159,7 +161,7 @@ impl Parser<'_> {
 
     fn comparison(&mut self) -> Result<(), String> {
         match self.next() {
-            Some(Token::Word(path)) if path.contains(':') => {}
+            Some(Token::Word(path)) if is_object_path(path) => {}
             other => return Err(format!("expected an object path, found {other:?}")),
         }
         if self.word_is(&["NOT"]) {
@@ -201,6 +203,14 @@ impl Parser<'_> {
     }
 }
 
+/// 9.7: the type of an observable, a colon, a property.
+fn is_object_path(word: &str) -> bool {
+    let is_observable =
+        |kind| required::of(kind).is_some_and(|(category, _)| category == Category::Observable);
+    word.split_once(':')
+        .is_some_and(|(kind, property)| is_observable(kind) && !property.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,6 +244,9 @@ mod tests {
             "[domain-name:value = 'a'] [url:value = 'b']",
             "[domain-name:value = 'a' AND]",
             "[domain-name:value = 'a']'",
+            "[domain:value = 'a']",
+            "[domain-name: = 'a']",
+            "[indicator:pattern = 'a']",
         ] {
             assert!(pattern_problem(pattern).is_some(), "{pattern}");
         }

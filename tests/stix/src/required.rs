@@ -90,15 +90,3 @@ pub(super) const TIMESTAMPS: &[&str] = &[
     "mtime",
     "atime",
 ];
-
-/// Digits of each hash in the hash algorithm vocabulary (10.7); `None`: no fixed length.
-pub(super) fn hash_length(algorithm: &str) -> Option<Option<usize>> {
-    Some(match algorithm {
-        "MD5" => Some(32),
-        "SHA-1" => Some(40),
-        "SHA-256" | "SHA3-256" => Some(64),
-        "SHA-512" | "SHA3-512" => Some(128),
-        "SSDEEP" | "TLSH" => None,
-        _ => return None,
-    })
-}
