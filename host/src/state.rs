@@ -207,6 +207,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -230,6 +232,74 @@ mod tests {
             r#"{"version":2}"#,
         ] {
             assert!(State::parse(stored).is_err(), "{stored:?}");
+        }
+    }
+
+    fn stored() -> impl Strategy<Value = String> {
+        let known = [
+            "version",
+            "latest_run_timestamp",
+            "checkpoint",
+            "failed",
+            "date",
+            "done",
+            "id",
+            "reason",
+            "tries",
+        ];
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            Just("1".to_owned()),
+            any::<u64>().prop_map(|number| number.to_string()),
+            any::<f64>().prop_map(|number| number.to_string()),
+            Just("9".repeat(400)),
+            Just(r#""\ud800""#.to_owned()),
+            any::<String>().prop_map(|text| serde_json::json!(text).to_string()),
+        ];
+        leaf.prop_recursive(4, 32, 6, move |inner| {
+            let member = (prop::sample::select(known.to_vec()), inner.clone());
+            prop_oneof![
+                prop::collection::vec(inner, 0..4).prop_map(|list| format!("[{}]", list.join(","))),
+                prop::collection::vec(member, 0..6).prop_map(|members| {
+                    let members: Vec<_> = members
+                        .into_iter()
+                        .map(|(name, value)| format!("\"{name}\":{value}"))
+                        .collect();
+                    format!("{{{}}}", members.join(","))
+                }),
+            ]
+        })
+    }
+
+    /// A run from what was read: it works on, and what it stores is read again as it was.
+    fn used(stored: &str, date: u64) {
+        let Ok(Some(mut state)) = State::parse(stored) else {
+            return;
+        };
+        assert!(state.since() <= state.checkpoint_date());
+        state.mark_done("a", date);
+        state.mark_failed("b", date, "\u{0}\u{202e}");
+        assert!(state.is_done("a", date) && state.checkpoint_date() >= date);
+        assert_eq!(State::parse(&state.to_json()), Ok(Some(state)));
+    }
+
+    proptest! {
+        #[test]
+        fn anything_that_is_stored_is_used_or_refused(stored in stored(), text: String, date: u64) {
+            used(&stored, date);
+            used(&text, date);
+        }
+
+        #[test]
+        fn a_state_with_characters_changed_is_used_or_refused(
+            at in any::<prop::sample::Index>(), inserted in "[0-9{}\\[\\]\",:a\u{0}-]{0,3}", date: u64,
+        ) {
+            let mut state = State::starting_at(1_000);
+            state.mark_failed("a", 2_000, "bad");
+            let mut stored = state.to_json();
+            let at = at.index(stored.len());
+            stored.replace_range(at..=at, &inserted);
+            used(&stored, date);
         }
     }
 

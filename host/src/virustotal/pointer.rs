@@ -289,6 +289,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(
+            document in "\\PC{0,60}|[{}\\[\\]\",:\\\\0a ]{0,40}", pointer in "(/[a0]?){0,3}",
+        ) {
+            let pointer: Pointer = pointer.parse().unwrap();
+            let is_json = serde_json::from_str::<IgnoredAny>(&document).is_ok();
+            prop_assert_eq!(pointer.find(&document).is_ok(), is_json);
+        }
+
         /// serde_json's own pointer, which builds the whole document, is the model.
         #[test]
         fn agrees_with_the_model(
