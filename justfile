@@ -33,6 +33,14 @@ lint:
     cargo fmt --all --check
     cargo clippy --locked --workspace --all-targets -- -D warnings
 
+# Fuzz the guest without end, or as the options of libFuzzer say: `just fuzz item -- -max_total_time=300`; or `yara_rule`.
+fuzz target *options:
+    @cargo fuzz --version >/dev/null 2>&1 || { echo "fuzz: run cargo install cargo-fuzz first" >&2; exit 1; }
+    @rustup toolchain list | grep -q ^nightly || { echo "fuzz: run rustup toolchain install nightly first" >&2; exit 1; }
+    guest/fuzz/corpus.sh {{ target }}
+    @shift; cd guest/fuzz; [ "${1:-}" != -- ] || shift; \
+        cargo +nightly fuzz run --debug-assertions --sanitizer none {{ target }} -- -timeout=25 "$@"
+
 # Measure in a release build.
 bench *arguments: build
     cargo bench --locked --package connector-tests "$@"
