@@ -7,16 +7,23 @@
 //! passes here must pass there, not the other way round.
 
 pub mod body;
+pub mod certificates;
 pub mod fault;
 pub mod fixtures;
 pub mod host;
 pub mod opencti;
+pub mod rabbitmq;
 pub mod registry;
+pub mod secrets;
+pub mod tinyproxy;
+pub mod tls;
 pub mod understudy;
+pub mod usage;
 pub mod virustotal;
 pub mod watched;
 pub mod written;
 
+mod door;
 mod random;
 mod recorded;
 mod serve;

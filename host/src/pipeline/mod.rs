@@ -10,6 +10,7 @@ mod artifacts;
 mod decide;
 mod remark;
 mod report;
+mod retry;
 mod run;
 mod stop;
 

@@ -6,6 +6,7 @@
 mod counters;
 mod document;
 mod download;
+mod element;
 mod error;
 mod feed;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod network;
 mod path;
 mod pointer;
 mod request;
+mod seen;
 #[cfg(test)]
 mod testing;
 
@@ -26,11 +28,12 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, redirect};
 use secrecy::ExposeSecret as _;
 
-use crate::config::{Http, HttpError, Source, Verify};
+use crate::config::{Http, HttpError, Redaction, Source, Verify};
 
 pub use counters::Requests;
 pub use document::Document;
 pub use download::{Download, DownloadError};
+pub use element::Element;
 pub use error::Error;
 pub use feed::{Feed, FeedRequest, Item, Page, Unidentified};
 pub use lookup::Lookup;
@@ -147,8 +150,10 @@ impl Client {
             .build()?;
         let transport = Transport {
             api,
+            redaction: Redaction::default()
+                .with(source.api_key.expose_secret(), "[key]")
+                .with_login_of(&root),
             root,
-            key: source.api_key.clone(),
             rate: Rate::per_minute(source.requests_per_minute),
             retry_base,
             counters: Counters::default(),

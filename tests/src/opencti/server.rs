@@ -19,6 +19,7 @@ use super::store::Stored;
 use super::version::Version;
 use super::work::Work;
 use crate::fault::{Call, Fault};
+use crate::secrets::{Secrets, Watch};
 use crate::serve::{Listening, bind};
 use crate::watched::Watched;
 
@@ -29,6 +30,9 @@ pub struct Options {
     pub version: Version,
     /// `amqp://user:password@host:port/vhost` of a RabbitMQ. Without one, only the API delivers.
     pub amqp_url: Option<String>,
+    /// Whether exchange and queues in RabbitMQ outlive the platform, as real ones do. For a broker of the
+    /// test's own alone: nobody deletes them.
+    pub lasting_queues: bool,
     /// The bearer token that is accepted.
     pub token: String,
     /// Capabilities of the token's user; those of the role "Connector" by default.
@@ -42,7 +46,8 @@ impl Default for Options {
         Self {
             version: Version::default(),
             amqp_url: None,
-            token: "simulated-token".to_owned(),
+            lasting_queues: false,
+            token: "token-of-the-simulated/opencti+".to_owned(),
             capabilities: CONNECTOR_ROLE.iter().map(|it| (*it).to_owned()).collect(),
             latency: Duration::ZERO,
         }
@@ -92,7 +97,7 @@ impl Server {
         let (connection, broker) = match &options.amqp_url {
             Some(url) => (
                 connection_details(url)?,
-                Some(Broker::connect(url, &prefix).await?),
+                Some(Broker::connect(url, &prefix, options.lasting_queues).await?),
             ),
             // A name that never resolves: whoever uses it learns that there is no RabbitMQ.
             None => (
@@ -129,6 +134,21 @@ impl Server {
     #[must_use]
     pub fn token(&self) -> &str {
         &self.shared.token
+    }
+
+    /// What a connector learns here and must not show.
+    pub(crate) fn secrets(&self) -> Secrets {
+        let mut secrets = Secrets::default();
+        let password = self.read(|platform| platform.queues.connection["pass"].clone());
+        secrets.add(
+            "password of RabbitMQ",
+            password.as_str().unwrap_or_default(),
+        );
+        secrets
+    }
+
+    pub(crate) fn watch(&self) -> Arc<Watch> {
+        self.read(|platform| Arc::clone(&platform.watch))
     }
 
     /// Looks at the platform.
@@ -319,6 +339,44 @@ impl Server {
         }
     }
 
+    /// Deletes the exchange in RabbitMQ; the next registration or ping declares it again.
+    ///
+    /// # Errors
+    /// When RabbitMQ refuses. Without RabbitMQ nothing happens.
+    pub async fn delete_exchange(&self) -> Result<()> {
+        match &self.shared.broker {
+            Some(broker) => broker.delete_exchange().await,
+            None => Ok(()),
+        }
+    }
+
+    /// The workers come back after a restart of RabbitMQ.
+    ///
+    /// # Errors
+    /// When RabbitMQ does not answer. Without RabbitMQ nothing happens.
+    pub async fn resume_queues(&self) -> Result<()> {
+        let connectors: Vec<String> =
+            self.read(|platform| platform.connectors.keys().cloned().collect());
+        if let Some(broker) = &self.shared.broker {
+            for connector in connectors {
+                broker.declare(&self.shared.platform, &connector).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Name of a connector's queue in RabbitMQ.
+    #[must_use]
+    pub fn queue_name(&self, connector_id: &str) -> String {
+        self.read(|platform| format!("{}push_{connector_id}", platform.queues.prefix))
+    }
+
+    /// Changes what connectors are told of RabbitMQ from their next registration on: the fields of
+    /// `RabbitMQConnection`.
+    pub fn tell_broker(&self, change: impl FnOnce(&mut Value)) {
+        self.edit(|platform| change(&mut platform.queues.connection));
+    }
+
     /// Stops, and waits until RabbitMQ has let go of the queues.
     ///
     /// # Errors
@@ -333,6 +391,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.watch().assert_nothing_found();
         // A second panic would hide what the first one says.
         if !std::thread::panicking() {
             let problems = self.validity_problems();
