@@ -19,6 +19,7 @@ use super::message::messages;
 use super::{Batch, BrokerFailure, Error};
 use crate::config::{BrokerOverrides, Connector, Http};
 use crate::opencti::{Client, Feature, Registration, Work};
+use crate::step::Step;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// A broker that lacks memory or disk space confirms nothing until it has them again.
@@ -80,6 +81,7 @@ impl Amqp {
         let counted = work.filter(|_| work_id.is_some());
         if let Some(work) = counted {
             work.add_expectations(signed(batch.len())).await?;
+            Step::ObjectsAnnounced.reached();
         }
         let mut outstanding: Vec<usize> = (0..messages.len()).collect();
         let result = self
@@ -139,6 +141,7 @@ impl Amqp {
                 }
             }
         }
+        Step::BatchPublished.reached();
         for (index, confirm) in confirms {
             let failed = match timeout(CONFIRM_TIMEOUT, confirm).await {
                 Ok(Ok(Confirmation::Ack(None) | Confirmation::NotRequested)) => {

@@ -17,6 +17,7 @@ use crate::delivery::{Batch, Deliverer, Object};
 use crate::opencti::{self, Generation, Saved, StateKeeper, Work};
 use crate::runtime::{Emission, Guest, Item, Live};
 use crate::state::State;
+use crate::step::Step;
 use crate::virustotal::{self, FeedRequest, ItemId};
 
 /// Items that are decided on at a time.
@@ -100,7 +101,7 @@ pub(super) struct Run<'a> {
     generation: Generation,
     /// Checkpoint at the run's begin.
     begun_at: u64,
-    state: State,
+    pub(super) state: State,
     answers: Arc<LiveAnswers>,
     pub(super) work: Work,
     batch: Batch,
@@ -124,7 +125,7 @@ struct Entry {
 enum Fate {
     Skipped,
     Failed(String),
-    Delivered { acknowledge: Option<ItemId> },
+    Delivered { acknowledge: bool },
 }
 
 impl Run<'_> {
@@ -142,6 +143,7 @@ impl Run<'_> {
     }
 
     async fn read(&mut self, stop: &CancellationToken) -> Result<End, Stop> {
+        self.remove_what_was_left().await?;
         let since = self.state.since();
         let feed = self
             .pipeline
@@ -161,6 +163,7 @@ impl Run<'_> {
             let Some(page) = page else {
                 return Ok(End::Drained);
             };
+            Step::PageRead.reached();
             let (items, limited) = self.select(page);
             self.process(items, stop).await?;
             if limited {
@@ -253,6 +256,7 @@ impl Run<'_> {
                 return Ok(());
             };
             let (decision, remarks, guest) = decided?;
+            Step::Decided.reached();
             for remark in &remarks {
                 log_remark(remark, Some(id.as_str()));
             }
@@ -287,7 +291,7 @@ impl Run<'_> {
                 Fate::Failed(reason)
             }
             Decision::Emit(emission) => {
-                let acknowledge = emission.acknowledge.then(|| id.clone());
+                let acknowledge = emission.acknowledge;
                 self.collect(emission).await?;
                 Fate::Delivered { acknowledge }
             }
@@ -325,10 +329,12 @@ impl Run<'_> {
         }
         let pipeline = self.pipeline;
         if !self.batch.is_empty() {
+            Step::BatchReady.reached();
             pipeline
                 .deliverer
                 .deliver(&self.batch, Some(&self.work))
                 .await?;
+            Step::BatchDelivered.reached();
             self.report.bundles += 1;
             for object in self.batch.objects() {
                 self.report.count_object(&object.id);
@@ -340,17 +346,22 @@ impl Run<'_> {
         for entry in &entries {
             self.mark(entry);
         }
-        match pipeline
-            .keeper
-            .save(self.generation, self.state.to_json())
-            .await?
-        {
-            Saved::Stored => {}
-            Saved::Reset => return Err(Stop::Reset),
-        }
+        Step::StateMarked.reached();
+        self.save().await?;
         (self.progress)(&self.report);
-        self.acknowledge(entries).await;
-        Ok(())
+        self.remove_delivered().await
+    }
+
+    /// Pushes the state to the platform.
+    pub(super) async fn save(&self) -> Result<(), Stop> {
+        let state = self.state.to_json();
+        match self.pipeline.keeper.save(self.generation, state).await? {
+            Saved::Stored => {
+                Step::StateSaved.reached();
+                Ok(())
+            }
+            Saved::Reset => Err(Stop::Reset),
+        }
     }
 
     fn mark(&mut self, entry: &Entry) {
@@ -367,9 +378,12 @@ impl Run<'_> {
                 }
             }
             Fate::Skipped => self.state.mark_done(&entry.id, entry.observed),
-            Fate::Delivered { .. } => {
+            Fate::Delivered { acknowledge } => {
                 self.report.delivered += 1;
                 self.state.mark_done(&entry.id, entry.observed);
+                if *acknowledge {
+                    self.mark_for_removal(&entry.id);
+                }
             }
         }
     }
@@ -388,32 +402,12 @@ impl Run<'_> {
         }
     }
 
-    /// Removes delivered notifications at the source. What cannot be removed is delivered all the same.
-    async fn acknowledge(&mut self, entries: Vec<Entry>) {
-        for entry in entries {
-            let Fate::Delivered {
-                acknowledge: Some(id),
-            } = entry.fate
-            else {
-                continue;
-            };
-            match self.pipeline.source.remove(&id).await {
-                Ok(()) => self.report.removed += 1,
-                Err(error) => {
-                    tracing::warn!(notification = id.as_str(), %error, "cannot remove a delivered notification");
-                    if let virustotal::Error::QuotaExceeded { .. } = error {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
     async fn close(self) -> Report {
         let in_error = matches!(self.report.end, End::Error(_));
         if let Err(error) = self.work.close(&self.report.summary(), in_error).await {
             tracing::warn!(%error, "cannot close the work on the platform");
         }
+        Step::WorkClosed.reached();
         self.report
     }
 }
