@@ -1,6 +1,7 @@
 //! The connector as a process, between the simulators.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,6 +17,9 @@ use crate::{opencti, virustotal};
 
 /// Longest time that a run in a test may take; a hang is then a failure with a log.
 const TIMEOUT: Duration = Duration::from_secs(180);
+
+/// Number of the signal.
+const SIGKILL: i32 = 9;
 
 /// Prefix of the guest's settings.
 const PREFIX: &str = "VIRUSTOTAL_LIVEHUNT_NOTIFICATIONS";
@@ -235,6 +239,27 @@ impl Running {
         Ok(self.child.kill().await?)
     }
 
+    /// Kills it as soon as the moment has come. Answers what it left where it ended before.
+    ///
+    /// # Errors
+    /// When the moment does not come.
+    pub async fn kill_at(
+        mut self,
+        moment: impl Future<Output = Result<()>>,
+    ) -> Result<Option<Finished>> {
+        tokio::select! {
+            moment = moment => {
+                moment?;
+                self.child.kill().await?;
+                Ok(None)
+            }
+            ended = self.child.wait() => {
+                ended?;
+                self.finish().await.map(Some)
+            }
+        }
+    }
+
     /// Waits until it ends.
     ///
     /// # Errors
@@ -246,6 +271,7 @@ impl Running {
         self.reader.await?;
         Ok(Finished {
             success: output.status.success(),
+            killed: output.status.signal() == Some(SIGKILL),
             output: String::from_utf8(output.stdout)?,
             log: self.log.borrow().clone(),
         })
@@ -257,6 +283,8 @@ impl Running {
 pub struct Finished {
     /// Whether its exit code is 0.
     pub success: bool,
+    /// Whether SIGKILL ended it.
+    pub killed: bool,
     /// Standard output.
     pub output: String,
     /// Standard error.

@@ -7,9 +7,11 @@
 //! passes here must pass there, not the other way round.
 
 pub mod body;
+pub mod crash;
 pub mod fault;
 pub mod fixtures;
 pub mod host;
+pub mod ledger;
 pub mod opencti;
 pub mod registry;
 pub mod stix;
@@ -17,6 +19,7 @@ pub mod understudy;
 pub mod virustotal;
 pub mod watched;
 
+mod gate;
 mod random;
 mod recorded;
 mod serve;
