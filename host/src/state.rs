@@ -24,6 +24,9 @@ const FAILED: usize = 50;
 /// Items to remove at the source that are kept: more than a batch has.
 const REMOVALS: usize = 200;
 
+/// Characters of a failed item's id that are kept: the longest id. An element without one is told by all its bytes.
+const FAILED_ID: usize = 128;
+
 /// Characters of a failure's reason that are kept.
 const REASON: usize = 200;
 
@@ -74,7 +77,7 @@ impl Fingerprint {
 /// An item that could not be mapped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedItem {
-    /// Id of the notification.
+    /// Id of the notification; the beginning of an element that has none.
     pub id: String,
     /// When the source reported it; 0 where it did not say.
     pub date: u64,
@@ -173,8 +176,14 @@ impl State {
             .contains(&Fingerprint::of(id, observed))
     }
 
-    /// Moves the checkpoint over an item that is done: delivered, skipped, or written down as failed.
+    /// Moves the checkpoint over an item that is done: delivered or skipped. Had it failed as the source reported it
+    /// before, it has not any more.
     pub fn mark_done(&mut self, id: &str, observed: u64) {
+        self.forget_failed(id);
+        self.pass_over(id, observed);
+    }
+
+    fn pass_over(&mut self, id: &str, observed: u64) {
         let checkpoint = &mut self.checkpoint;
         checkpoint.date = checkpoint.date.max(observed);
         self.latest_run_timestamp = checkpoint.date;
@@ -186,19 +195,14 @@ impl State {
 
     /// Writes an item down that could not be mapped. Answers the item that fell off a full list.
     pub fn mark_failed(&mut self, id: &str, observed: u64, reason: &str) -> Option<FailedItem> {
-        let tries = self
-            .failed
-            .iter()
-            .position(|failed| failed.id == id)
-            .and_then(|position| self.failed.remove(position))
-            .map_or(0, |earlier| earlier.tries);
+        let earlier = self.forget_failed(id);
         self.failed.push_back(FailedItem {
-            id: id.to_owned(),
+            id: shortened(id, FAILED_ID),
             date: observed,
-            reason: reason.chars().take(REASON).collect(),
-            tries: tries + 1,
+            reason: shortened(reason, REASON),
+            tries: earlier.map_or(0, |earlier| earlier.tries) + 1,
         });
-        self.mark_done(id, observed);
+        self.pass_over(id, observed);
         if self.failed.len() > FAILED {
             self.failed.pop_front()
         } else {
@@ -229,10 +233,29 @@ impl State {
         self.removals.pop_front();
     }
 
+    /// Writes down that an item on the list of failures failed once more. The checkpoint has passed it before.
+    pub fn mark_failed_again(&mut self, id: &str, reason: &str) {
+        if let Some(failed) = self.failed.iter_mut().find(|failed| failed.id == id) {
+            failed.tries += 1;
+            failed.reason = shortened(reason, REASON);
+        }
+    }
+
+    /// Takes an item off the list of failures.
+    pub fn forget_failed(&mut self, id: &str) -> Option<FailedItem> {
+        let id = shortened(id, FAILED_ID);
+        let position = self.failed.iter().position(|failed| failed.id == id)?;
+        self.failed.remove(position)
+    }
+
     /// Items that could not be mapped, newest last.
     pub fn failed(&self) -> impl Iterator<Item = &FailedItem> {
         self.failed.iter()
     }
+}
+
+fn shortened(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
 }
 
 #[cfg(test)]
@@ -283,6 +306,13 @@ mod tests {
         }
         assert!(state.is_done("item 9999", 2_000) && !state.is_done("item 0", 2_000));
         assert!(state.to_json().len() < 24_000, "{}", state.to_json().len());
+        // Elements without an id are told by all that they hold.
+        let element = |number: i32| format!("{number} {}", "element ".repeat(3_000));
+        for number in 0..100 {
+            state.mark_failed(&element(number), 0, &"long ".repeat(1_000));
+        }
+        assert!(state.is_done(&element(99), 0));
+        assert!(state.to_json().len() < 32_000, "{}", state.to_json().len());
     }
 
     #[test]
@@ -326,5 +356,32 @@ mod tests {
         state.mark_failed("1", 1, "bad again");
         let last = state.failed().last().unwrap();
         assert_eq!((last.id.as_str(), last.tries), ("1", 2));
+    }
+
+    #[test]
+    fn another_try_leaves_the_checkpoint_alone() {
+        let mut state = State::starting_at(1_000);
+        for id in ["a", "b"] {
+            state.mark_failed(id, 2_000, "bad");
+        }
+        state.mark_done("c", 3_000);
+        let before = state.checkpoint.clone();
+        state.mark_failed_again("b", &"still bad ".repeat(100));
+        assert_eq!(state.forget_failed("a").map(|item| item.tries), Some(1));
+        assert_eq!(state.forget_failed("a"), None);
+        assert_eq!(state.checkpoint, before);
+        let left = state
+            .failed()
+            .map(|item| (item.id.as_str(), item.tries, item.reason.len()));
+        assert_eq!(left.collect::<Vec<_>>(), [("b", 2, REASON)]);
+    }
+
+    #[test]
+    fn what_the_source_mended_is_no_failure_any_more() {
+        let mut state = State::starting_at(1_000);
+        state.mark_failed("a", 2_000, "bad");
+        state.mark_done("a", 3_000);
+        assert_eq!(state.failed().count(), 0);
+        assert!(state.is_done("a", 2_000) && state.is_done("a", 3_000));
     }
 }

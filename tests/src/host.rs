@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::usage::Usage;
 use crate::{opencti, virustotal};
 
 /// Longest time that a run in a test may take; a hang is then a failure with a log.
@@ -224,11 +225,27 @@ impl Running {
     /// # Errors
     /// When it does not come in time, with the log.
     pub async fn until_logged(&mut self, text: &str) -> Result<()> {
+        self.until_logged_within(text, TIMEOUT).await
+    }
+
+    /// The same with another patience, for a run that takes long.
+    ///
+    /// # Errors
+    /// When it does not come in time, with the log.
+    pub async fn until_logged_within(&mut self, text: &str, patience: Duration) -> Result<()> {
         let logged = self.log.wait_for(|log| log.contains(text));
-        if let Ok(Ok(_)) = tokio::time::timeout(TIMEOUT, logged).await {
+        if let Ok(Ok(_)) = tokio::time::timeout(patience, logged).await {
             return Ok(());
         }
         bail!("{text:?} was not logged:\n{}", self.log())
+    }
+
+    /// What it holds now, as Linux counts it.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn usage(&self) -> Result<Usage> {
+        Usage::of(self.child.id().context("the connector has ended already")?)
     }
 
     /// Kills it, as a power cut does.

@@ -7,15 +7,18 @@
 //! passes here must pass there, not the other way round.
 
 pub mod body;
+pub mod certificates;
 pub mod crash;
 pub mod fault;
 pub mod fixtures;
 pub mod host;
 pub mod ledger;
 pub mod opencti;
+pub mod rabbitmq;
 pub mod registry;
 pub mod stix;
 pub mod understudy;
+pub mod usage;
 pub mod virustotal;
 pub mod watched;
 

@@ -5,7 +5,7 @@
     reason = "helpers of tests are outside test functions"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use connector_tests::fault::{Fault, method, path};
@@ -153,59 +153,81 @@ async fn every_way_of_delivery_leaves_the_same_objects() -> Result<()> {
     by_amqp.stop().await
 }
 
+/// The releases where something begins or ends that a connector sees, from the oldest supported to one newer than
+/// the newest known. The simulator checks each operation against the schema of its release.
+const RELEASES: &[&str] = &[
+    "6.0.0",
+    "6.2.12",
+    "6.7.0",
+    "6.9.22",
+    "7.260224.0",
+    "7.260422.0",
+    "7.260817.0",
+    "7.261101.0",
+];
+
+/// A run with every operation that there is, files included; how many objects the platform has of each type.
+async fn run_against(
+    version: &str,
+    protocol: &str,
+    amqp_url: Option<String>,
+) -> Result<BTreeMap<String, usize>> {
+    // Ids of incidents hold the time of the scenario: counts can be compared, ids cannot.
+    let virustotal = virustotal::Server::start(Scenario::of_today(20).world()).await?;
+    let platform = platform(opencti::Options {
+        amqp_url,
+        ..opencti::Options::version(version)?
+    })
+    .await?;
+    let run = Host::new(&virustotal, &platform)?
+        .variable("CONNECTOR_QUEUE_PROTOCOL", protocol)
+        .setting("UPLOAD_ARTIFACT", "true")
+        .run_once()
+        .await?;
+    assert!(run.success, "{version} {protocol}: {}", run.log);
+    platform.until_works_complete().await?;
+    let fallbacks: Vec<_> = run
+        .messages("WARNING")
+        .into_iter()
+        .filter(|line| line.contains("does not take"))
+        .collect();
+    assert_eq!(
+        fallbacks,
+        Vec::<String>::new(),
+        "{version} takes every operation at the first try"
+    );
+    assert_eq!(
+        platform.validity_problems(),
+        Vec::<String>::new(),
+        "{version} {protocol}"
+    );
+    let mut counts = BTreeMap::new();
+    for object in platform.objects() {
+        let kind = object["type"].as_str().unwrap_or_default().to_owned();
+        *counts.entry(kind).or_default() += 1;
+    }
+    platform.stop().await?;
+    Ok(counts)
+}
+
 #[tokio::test]
 async fn one_binary_serves_every_release() -> Result<()> {
     let amqp_url = rabbitmq().await;
-    let mut objects = BTreeSet::new();
-    for version in [
-        "6.0.0",
-        "6.2.12",
-        "6.7.0",
-        "6.9.22",
-        "7.260422.0",
-        "7.260817.0",
-    ] {
-        let virustotal = virustotal::Server::start(Scenario::of_today(20).world()).await?;
-        let amqp = amqp_url.clone();
-        let options = opencti::Options {
-            amqp_url: amqp.clone(),
-            ..opencti::Options::version(version)?
-        };
-        let platform = platform(options).await?;
-        // The API takes bundles since 6.2.6; below, and wherever there is one, the broker does.
-        let Some(protocol) = (if amqp.is_some() {
-            Some("amqp")
-        } else {
-            (version != "6.0.0").then_some("api")
-        }) else {
-            continue;
-        };
-        let run = Host::new(&virustotal, &platform)?
-            .variable("CONNECTOR_QUEUE_PROTOCOL", protocol)
-            .run_once()
-            .await?;
-        assert!(run.success, "{version}: {}", run.log);
-        platform.until_works_complete().await?;
-        let refused: Vec<_> = run
-            .messages("WARNING")
-            .into_iter()
-            .filter(|line| line.contains("does not take"))
-            .collect();
-        assert_eq!(
-            refused,
-            Vec::<String>::new(),
-            "{version} takes every operation at the first try"
-        );
-        // The ids of incidents hold the time of the scenario, which differs between versions: compare counts.
-        objects.insert(platform.objects_of("file").len());
-        assert_eq!(
-            platform.validity_problems(),
-            Vec::<String>::new(),
-            "{version}"
-        );
-        platform.stop().await?;
+    let mut counts = BTreeSet::new();
+    for version in RELEASES {
+        if amqp_url.is_some() {
+            counts.insert(run_against(version, "amqp", amqp_url.clone()).await?);
+        }
+        // The API takes bundles since 6.2.6.
+        if *version != "6.0.0" {
+            counts.insert(run_against(version, "api", None).await?);
+        }
     }
-    assert_eq!(objects.len(), 1, "{objects:?}");
+    assert_eq!(counts.len(), 1, "{counts:?}");
+    assert!(
+        counts.iter().all(|counts| counts.contains_key("artifact")),
+        "{counts:?}"
+    );
     Ok(())
 }
 

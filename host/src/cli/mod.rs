@@ -1,8 +1,10 @@
 //! The command line.
 
+mod connect;
 mod guest;
 mod items;
 mod map;
+mod retry;
 mod run;
 mod start;
 mod summary;
@@ -34,6 +36,8 @@ pub struct Arguments {
 enum Command {
     /// Reads from VirusTotal and delivers to OpenCTI, again and again.
     Run(run::RunArguments),
+    /// Reads what failed again, and delivers it; the connector is not to run meanwhile.
+    Retry(retry::RetryArguments),
     /// Maps VirusTotal responses to a STIX bundle, with neither VirusTotal nor OpenCTI.
     Map(map::MapArguments),
     /// Tools for who writes a guest.
@@ -50,6 +54,7 @@ impl Arguments {
         let setup = |guest| start::Setup::read(&self.config, guest);
         match self.command {
             Command::Run(arguments) => run::run(&setup(self.guest)?, &arguments),
+            Command::Retry(arguments) => retry::retry(&setup(self.guest)?, &arguments),
             Command::Map(arguments) => map::map(&setup(self.guest)?, &arguments),
             Command::Guest(command) => command.run(setup),
         }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use crate::config::{self, GuestSettings, Http, Raw};
+use crate::config::{self, GuestSettings, Http, Raw, Settings};
 use crate::guest_source::{Finder, Found, GuestSource, Registry};
 use crate::runtime::{Engine, Guest, Limits};
-use crate::swap::{Chooser, NoGuest, Workshop};
-use crate::telemetry;
+use crate::swap::{Chooser, NoGuest, Workshop, defaults};
+use crate::telemetry::{self, Level};
 
 /// Calls of the guest at a time: mapping is a small part of a run, most of which waits for the network.
 const WORKERS: u32 = 4;
@@ -32,13 +32,12 @@ impl Setup {
         })
     }
 
-    /// Starts the log as the settings want it.
-    pub(super) fn init_logs(&self, name: &str) -> anyhow::Result<()> {
-        let level = self
-            .raw
-            .get("CONNECTOR_LOG_LEVEL")
-            .unwrap_or("error")
-            .parse()?;
+    /// Starts the log as the settings want it; `level` where they do not say.
+    pub(super) fn init_logs(&self, name: &str, level: Level) -> anyhow::Result<()> {
+        let level = match self.raw.get("CONNECTOR_LOG_LEVEL") {
+            Some(level) => level.parse()?,
+            None => level,
+        };
         let json = crate::config::json_logging(&self.raw);
         let format = if json {
             telemetry::Format::Json {
@@ -62,6 +61,15 @@ impl Setup {
         };
         let engine = Engine::new(WORKERS, limits, self.guest.cache.as_deref())?;
         Ok(Workshop::new(engine, Arc::clone(&self.raw)))
+    }
+
+    /// The settings of a connector with this guest. What is odd about them is logged.
+    pub(super) fn settings(&self, guest: &Guest) -> anyhow::Result<Settings> {
+        let settings = config::load(&self.raw, &defaults(guest.description()))?;
+        for warning in self.guest.warnings.iter().chain(&settings.warnings) {
+            tracing::warn!("{warning}");
+        }
+        Ok(settings)
     }
 
     /// What the guest's source holds, and who will look there again.

@@ -297,6 +297,14 @@ impl Reader<'_> {
         let (ca, client_certificate) = (text("MQ_USE_SSL_CA"), text("MQ_USE_SSL_CERT"));
         let client_key = text("MQ_USE_SSL_KEY").map(SecretString::from);
         let port = self.host("MQ_PORT");
+        let reject_unauthorized = self.boolean("MQ_USE_SSL_REJECT_UNAUTHORIZED");
+        if reject_unauthorized == Some(false) {
+            self.warnings.push(
+                "MQ_USE_SSL_REJECT_UNAUTHORIZED is false: RabbitMQ's certificate is not verified, and its \
+                 password can be read by anyone on the way"
+                    .to_owned(),
+            );
+        }
         BrokerOverrides {
             host,
             port: self.parsed(port, "a port number, 1 to 65535", |text| {
@@ -310,7 +318,11 @@ impl Reader<'_> {
             ca,
             client_certificate,
             client_key,
-            reject_unauthorized: self.boolean("MQ_USE_SSL_REJECT_UNAUTHORIZED"),
+            client_key_passphrase: self
+                .raw
+                .get("MQ_USE_SSL_PASSPHRASE")
+                .map(SecretString::from),
+            reject_unauthorized,
         }
     }
 

@@ -120,6 +120,8 @@ pub struct BrokerOverrides {
     pub client_certificate: Option<String>,
     /// PEM text, or a path to it, of the client key.
     pub client_key: Option<SecretString>,
+    /// Opens the client key where it is encrypted.
+    pub client_key_passphrase: Option<SecretString>,
     /// `MQ_USE_SSL_REJECT_UNAUTHORIZED`; unset means true: certificates are verified.
     pub reject_unauthorized: Option<bool>,
 }

@@ -187,6 +187,11 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
         "PEM text, or a path to it: the client key for RabbitMQ.",
     ),
     setting(
+        "MQ_USE_SSL_PASSPHRASE",
+        "",
+        "Passphrase of the client key, where that is encrypted (PKCS #8).",
+    ),
+    setting(
         "MQ_USE_SSL_REJECT_UNAUTHORIZED",
         "true",
         "Whether RabbitMQ's certificate is verified.",
@@ -268,5 +273,4 @@ pub(super) const UNSUPPORTED: &[&str] = &[
     "CONNECTOR_SEND_TO_S3",
     "CONNECTOR_VALIDATE_BEFORE_IMPORT",
     "CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT",
-    "MQ_USE_SSL_PASSPHRASE",
 ];

@@ -548,6 +548,7 @@ fn every_part_of_the_broker_connection_can_be_overridden() {
         ("MQ_USE_SSL_CA", "/ca.pem"),
         ("MQ_USE_SSL_CERT", "/cert.pem"),
         ("MQ_USE_SSL_KEY", "/key.pem"),
+        ("MQ_USE_SSL_PASSPHRASE", " open "),
         ("MQ_USE_SSL_REJECT_UNAUTHORIZED", "false"),
     ]);
     let Some(Queue::Amqp(broker)) = settings.connector.sinks.queue else {
@@ -562,7 +563,16 @@ fn every_part_of_the_broker_connection_can_be_overridden() {
     assert_eq!(broker.ca.as_deref(), Some("/ca.pem"));
     assert_eq!(broker.client_certificate.as_deref(), Some("/cert.pem"));
     assert_eq!(broker.client_key.unwrap().expose_secret(), "/key.pem");
+    assert_eq!(
+        broker.client_key_passphrase.unwrap().expose_secret(),
+        " open "
+    );
     assert_eq!(broker.reject_unauthorized, Some(false));
+    let warning = &settings.warnings[..];
+    assert!(
+        matches!(warning, [it] if it.starts_with("MQ_USE_SSL_REJECT_UNAUTHORIZED is false")),
+        "{warning:?}"
+    );
 }
 
 #[test]
@@ -624,10 +634,6 @@ fn a_name_that_nobody_knows_is_a_warning_with_the_nearest_name() {
         (
             "CONNECTOR_SEND_TO_S3",
             "CONNECTOR_SEND_TO_S3 is set and not supported by this version",
-        ),
-        (
-            "MQ_USE_SSL_PASSPHRASE",
-            "MQ_USE_SSL_PASSPHRASE is set and not supported by this version",
         ),
     ] {
         assert_eq!(settings(&[(name, "true")]).warnings, [expected], "{name}");
@@ -692,6 +698,7 @@ fn no_secret_shows_in_debug_warnings_and_problems() {
         ("OPENCTI_CUSTOM_HEADERS", "authorization:SECRET;SECRET"),
         ("MQ_PASS", "SECRET"),
         ("MQ_USE_SSL_KEY", "SECRET"),
+        ("MQ_USE_SSL_PASSPHRASE", "SECRET"),
         ("FEED_API_KEY", "SECRET"),
         ("FEED_API_URL", "http://user:SECRET@proxy/api"),
         ("FEED_UNKNOWN", "SECRET"),

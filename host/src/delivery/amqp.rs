@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use backon::BackoffBuilder;
+use futures::StreamExt;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::tcp::{AMQPUriTcpExt, RustlsConnector};
 use lapin::uri::AMQPUri;
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ErrorKind,
-    PublisherConfirm,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ConnectionStatus,
+    ErrorKind, Event, PublisherConfirm,
 };
+use rustls::AlertDescription;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -22,7 +24,7 @@ use crate::opencti::{Client, Feature, Registration, Work};
 use crate::step::Step;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// A broker that lacks memory or disk space confirms nothing until it has them again.
+/// Not while the broker blocks publishers: that is waited for.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(60);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// AMQP's "persistent": survives a restart of the broker.
@@ -100,7 +102,8 @@ impl Amqp {
         result
     }
 
-    /// Publishes what is outstanding, again and again, for about two minutes.
+    /// Publishes what is outstanding, again and again, for about two minutes. Where only a setting can help,
+    /// the platform is asked once more: its login to the broker may be another by now.
     async fn publish_persistently(
         &self,
         link: &mut Link,
@@ -113,12 +116,18 @@ impl Amqp {
                 return Ok(());
             };
             let error = self.error(link, failure);
-            let Some(delay) = delays.next().filter(|_| error.is_transient()) else {
+            let Some(delay) = delays.next() else {
                 return Err(error);
             };
-            tracing::warn!(%error, ?delay, "sent again");
-            tokio::time::sleep(delay).await;
-            self.register_again(link, &error).await;
+            if error.is_transient() {
+                tracing::warn!(%error, ?delay, "sent again");
+                tokio::time::sleep(delay).await;
+                self.register_after(link, &error).await;
+            } else if self.is_told_another_way(link).await {
+                tracing::warn!(%error, "OpenCTI tells another way to RabbitMQ now: sent again");
+            } else {
+                return Err(error);
+            }
         }
     }
 
@@ -129,7 +138,7 @@ impl Amqp {
         messages: &[Vec<u8>],
         outstanding: &mut Vec<usize>,
     ) -> Result<(), BrokerFailure> {
-        let channel = self.channel(link).await?;
+        let (status, channel) = self.channel(link).await?;
         let mut failure = None;
         let mut confirms: Vec<(usize, PublisherConfirm)> = Vec::with_capacity(outstanding.len());
         for &index in outstanding.iter() {
@@ -143,17 +152,17 @@ impl Amqp {
         }
         Step::BatchPublished.reached();
         for (index, confirm) in confirms {
-            let failed = match timeout(CONFIRM_TIMEOUT, confirm).await {
-                Ok(Ok(Confirmation::Ack(None) | Confirmation::NotRequested)) => {
+            let failed = match confirmation(confirm, &status).await {
+                Some(Ok(Confirmation::Ack(None) | Confirmation::NotRequested)) => {
                     outstanding.retain(|other| *other != index);
                     continue;
                 }
-                Ok(Ok(Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)))) => {
-                    BrokerFailure::Returned(returned.reply_text.to_string())
-                }
-                Ok(Ok(Confirmation::Nack(None))) => BrokerFailure::Nack,
-                Ok(Err(error)) => self.broken(link, &error, messages[index].len()),
-                Err(_) => {
+                Some(Ok(
+                    Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)),
+                )) => BrokerFailure::Returned(returned.reply_text.to_string()),
+                Some(Ok(Confirmation::Nack(None))) => BrokerFailure::Nack,
+                Some(Err(error)) => self.broken(link, &error, messages[index].len()),
+                None => {
                     link.open = None;
                     BrokerFailure::Timeout(CONFIRM_TIMEOUT.as_secs())
                 }
@@ -166,21 +175,27 @@ impl Amqp {
         failure.map_or(Ok(()), Err)
     }
 
-    async fn channel(&self, link: &mut Link) -> Result<Channel, BrokerFailure> {
+    async fn channel(&self, link: &mut Link) -> Result<(ConnectionStatus, Channel), BrokerFailure> {
         if let Some((connection, channel)) = &link.open
             && connection.status().connected()
             && channel.status().connected()
         {
-            return Ok(channel.clone());
+            return Ok((connection.status().clone(), channel.clone()));
         }
         link.open = None;
         let broker = self.broker(link);
-        let open = timeout(CONNECT_TIMEOUT, self.open(&broker))
+        let (connection, channel) = timeout(CONNECT_TIMEOUT, self.open(&broker))
             .await
-            .map_err(|_| BrokerFailure::Timeout(CONNECT_TIMEOUT.as_secs()))?
+            .map_err(|_| {
+                let seconds = CONNECT_TIMEOUT.as_secs();
+                BrokerFailure::Connection(format!("no connection within {seconds} seconds"))
+            })?
             .map_err(|error| failure(&error, 0))?;
         tracing::debug!(%broker, "connected to RabbitMQ");
-        Ok(link.open.insert(open).1.clone())
+        tell_events(&connection, broker);
+        let found = (connection.status().clone(), channel.clone());
+        link.open = Some((connection, channel));
+        Ok(found)
     }
 
     async fn open(&self, broker: &Broker) -> lapin::Result<(Connection, Channel)> {
@@ -209,17 +224,29 @@ impl Amqp {
         Ok((connection, channel))
     }
 
-    /// The platform makes queue and exchange at registration, and tells where the broker is now.
-    async fn register_again(&self, link: &mut Link, error: &Error) {
-        if matches!(
+    /// Registers again where that can help: a broker that takes nothing is mended by time alone.
+    async fn register_after(&self, link: &mut Link, error: &Error) {
+        let by_time_alone = matches!(
             error,
             Error::Broker {
                 failure: BrokerFailure::Nack | BrokerFailure::Timeout(_),
                 ..
             }
-        ) {
-            return;
+        );
+        if !by_time_alone {
+            self.register_again(link).await;
         }
+    }
+
+    /// Registers again, and answers whether the platform now tells another address or login.
+    async fn is_told_another_way(&self, link: &mut Link) -> bool {
+        let before = self.broker(link);
+        self.register_again(link).await;
+        self.broker(link).differs_from(&before)
+    }
+
+    /// The platform makes queue and exchange at registration, and tells where the broker is now.
+    async fn register_again(&self, link: &mut Link) {
         match self.client.register_once(&self.connector).await {
             Ok(registration) => link.registration = registration,
             Err(error) => tracing::debug!(%error, "cannot register again"),
@@ -276,10 +303,53 @@ async fn send(
         .await
 }
 
+/// The confirm of a message; none in time. As long as the broker blocks the connection, it is waited for:
+/// it blocks every other one too, and a message that is written already would come twice.
+async fn confirmation(
+    mut confirm: PublisherConfirm,
+    status: &ConnectionStatus,
+) -> Option<lapin::Result<Confirmation>> {
+    loop {
+        match timeout(CONFIRM_TIMEOUT, &mut confirm).await {
+            Ok(confirmation) => return Some(confirmation),
+            Err(_) if status.blocked() => tracing::warn!("RabbitMQ still takes no messages"),
+            Err(_) => return None,
+        }
+    }
+}
+
+/// What the broker does between two messages: a run that waits for one without memory or disk space looks like
+/// one that hangs, and why connection or channel broke is not known any more when it is needed again.
+fn tell_events(connection: &Connection, broker: Broker) {
+    let mut events = Box::pin(connection.events_listener());
+    // Ends with the connection.
+    tokio::spawn(async move {
+        while let Some(event) = events.next().await {
+            match event {
+                Event::ConnectionBlocked(reason) => tracing::warn!(
+                    reason,
+                    "RabbitMQ at {broker} takes no messages until it has memory and disk space again: \
+                     it is waited for"
+                ),
+                Event::ConnectionUnblocked => {
+                    tracing::info!("RabbitMQ at {broker} takes messages again");
+                }
+                Event::Error(error) => tracing::warn!(
+                    %error,
+                    "the link to RabbitMQ at {broker} broke, and is made again when it is needed"
+                ),
+                _ => {}
+            }
+        }
+    });
+}
+
 fn failure(error: &lapin::Error, size: usize) -> BrokerFailure {
     let text = error.to_string();
-    let ErrorKind::ProtocolError(protocol) = error.kind() else {
-        return BrokerFailure::Connection(text);
+    let protocol = match error.kind() {
+        ErrorKind::ProtocolError(protocol) => protocol,
+        ErrorKind::IOError(error) => return connection_failure(error, text),
+        _ => return BrokerFailure::Connection(text),
     };
     match protocol.kind() {
         AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => BrokerFailure::NoExchange(text),
@@ -288,6 +358,24 @@ fn failure(error: &lapin::Error, size: usize) -> BrokerFailure {
         }
         AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)
         | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => BrokerFailure::Refused(text),
+        _ => BrokerFailure::Connection(text),
+    }
+}
+
+fn connection_failure(error: &std::io::Error, text: String) -> BrokerFailure {
+    let tls = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(rustls::Error::InvalidCertificate(_)) => BrokerFailure::Certificate(text),
+        Some(rustls::Error::AlertReceived(
+            AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::HandshakeFailure,
+        )) => BrokerFailure::ClientCertificate(text),
         _ => BrokerFailure::Connection(text),
     }
 }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use lapin::tcp::RustlsConnector;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
+use pkcs8::EncryptedPrivateKeyInfo;
+use pkcs8::der::SecretDocument;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -53,6 +55,11 @@ impl Broker {
                 .clone()
                 .unwrap_or_else(|| platform.password.clone()),
         }
+    }
+
+    /// Whether address or login is another.
+    pub(super) fn differs_from(&self, other: &Self) -> bool {
+        self.use_ssl != other.use_ssl || self.plain_uri() != other.plain_uri()
     }
 
     /// Without TLS, whatever `use_ssl` says: the caller wraps the connection with its own settings.
@@ -133,17 +140,38 @@ fn client_identity(overrides: &BrokerOverrides) -> Result<Option<Identity>, Erro
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => {
             let pem = pem("MQ_USE_SSL_KEY", key.expose_secret())?;
-            let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
-                setting(
-                    "MQ_USE_SSL_KEY",
-                    "no private key that can be read without a passphrase",
-                )
-            })?;
+            let key = private_key(&pem, overrides.client_key_passphrase.as_ref())?;
             Ok(Some((certificates("MQ_USE_SSL_CERT", certificate)?, key)))
         }
         (Some(_), None) => Err(setting("MQ_USE_SSL_KEY", "missing: MQ_USE_SSL_CERT is set")),
         (None, Some(_)) => Err(setting("MQ_USE_SSL_CERT", "missing: MQ_USE_SSL_KEY is set")),
     }
+}
+
+/// A key in any form, or an encrypted one as PKCS #8 (RFC 5958) has it.
+fn private_key(
+    pem: &[u8],
+    passphrase: Option<&SecretString>,
+) -> Result<PrivateKeyDer<'static>, Error> {
+    let refused = |reason| setting("MQ_USE_SSL_KEY", reason);
+    let text = String::from_utf8_lossy(pem);
+    if text.contains("Proc-Type: 4,ENCRYPTED") {
+        return Err(refused(
+            "encrypted in OpenSSL's old form: `openssl pkcs8 -topk8` makes one that can be read",
+        ));
+    }
+    if !text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
+        return PrivateKeyDer::from_pem_slice(pem).map_err(|_| refused("no private key in it"));
+    }
+    let passphrase = passphrase
+        .ok_or_else(|| refused("it is encrypted, and MQ_USE_SSL_PASSPHRASE is missing"))?;
+    let (_, encrypted) =
+        SecretDocument::from_pem(&text).map_err(|_| refused("it cannot be read"))?;
+    let key = EncryptedPrivateKeyInfo::try_from(encrypted.as_bytes())
+        .map_err(|_| refused("it cannot be read"))?
+        .decrypt(passphrase.expose_secret())
+        .map_err(|_| setting("MQ_USE_SSL_PASSPHRASE", "it does not open MQ_USE_SSL_KEY"))?;
+    Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
 }
 
 fn certificates(name: &'static str, value: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
@@ -293,6 +321,16 @@ mod tests {
                     ..Default::default()
                 },
                 "MQ_USE_SSL_KEY",
+            ),
+            (
+                BrokerOverrides {
+                    client_certificate: Some("x".to_owned()),
+                    client_key: Some(
+                        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED".into(),
+                    ),
+                    ..Default::default()
+                },
+                "MQ_USE_SSL_KEY: encrypted in OpenSSL's old form",
             ),
         ];
         for (overrides, name) in cases {

@@ -45,14 +45,20 @@ pub enum BrokerFailure {
         "{0}; check that it runs, and MQ_HOST, MQ_PORT, MQ_USE_SSL and MQ_USE_SSL_CA, which overwrite what OpenCTI says of it"
     )]
     Connection(String),
-    /// No answer in time.
-    #[error(
-        "no answer within {0} seconds; it may be out of memory or disk space, and block publishers"
-    )]
+    /// No confirm in time.
+    #[error("no confirm within {0} seconds; it may be overloaded")]
     Timeout(u64),
     /// The login is refused.
     #[error("{0}; check MQ_USER, MQ_PASS and MQ_VHOST, which overwrite what OpenCTI says of it")]
     Refused(String),
+    /// Its certificate is refused.
+    #[error(
+        "{0}; MQ_USE_SSL_CA names additional authorities, MQ_HOST the host that its certificate is for"
+    )]
+    Certificate(String),
+    /// It refuses our certificate, or that there is none.
+    #[error("{0}; check MQ_USE_SSL_CERT and MQ_USE_SSL_KEY")]
+    ClientCertificate(String),
     /// The message came back: the connector's queue is not there.
     #[error(
         "the message came back ({0}): the connector's queue is missing, OpenCTI makes it at registration"
@@ -62,7 +68,9 @@ pub enum BrokerFailure {
     #[error("{0}: OpenCTI makes the exchange at registration")]
     NoExchange(String),
     /// The broker could not store it.
-    #[error("the broker did not take the message (basic.nack)")]
+    #[error(
+        "the broker did not take the message (basic.nack); the connector's queue may be at the limit of a policy"
+    )]
     Nack,
     /// The broker's limit, or another rule of it.
     #[error("{0}; a message of {1} bytes may be above the broker's max_message_size")]
@@ -77,7 +85,10 @@ impl Error {
             Self::Platform(error) => error.is_transient(),
             Self::Broker { failure, .. } => !matches!(
                 failure,
-                BrokerFailure::Refused(_) | BrokerFailure::Precondition(..)
+                BrokerFailure::Refused(_)
+                    | BrokerFailure::Certificate(_)
+                    | BrokerFailure::ClientCertificate(_)
+                    | BrokerFailure::Precondition(..)
             ),
             Self::Setting { .. } => false,
             Self::Directory { source, .. } => !matches!(

@@ -176,6 +176,7 @@ async fn with_tls_nothing_is_said_in_the_clear() {
 mod rabbitmq {
     use std::sync::Mutex;
 
+    use backon::BackoffBuilder;
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use lapin::options::{
@@ -441,6 +442,30 @@ mod rabbitmq {
         let text = error.to_string();
         assert!(text.contains("MQ_USER"), "{text}");
         assert!(!text.contains("very-secret"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_is_away_for_longer_than_the_retries_gets_the_batch_with_the_next_run() {
+        let Some(rabbit) = Rabbit::connect().await else {
+            return;
+        };
+        // Nobody listens there.
+        let platform = rabbit.platform("7.260817.0", 1).await;
+        let (deliverer, client) = deliverer(&platform, sinks()).await;
+        let work = work(&client);
+        let error = deliverer.deliver(&batch(2), Some(&work)).await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        let retries = client.backoff().build().count();
+        assert_eq!(
+            platform.received("registerConnector").len(),
+            1 + retries,
+            "the platform was asked before each try where the broker is"
+        );
+        assert_eq!(expected(&platform), Some(0), "nothing is announced");
+        platform.model().broker["port"] = 5672.into();
+        deliverer.deliver(&batch(2), Some(&work)).await.unwrap();
+        assert_eq!(expected(&platform), Some(2));
+        assert_eq!(rabbit.queue_delete().await, 1);
     }
 
     #[tokio::test]

@@ -90,6 +90,10 @@ pub static PING: Operation = operation!(
     "ping" since FIRST,
 );
 
+/// When the connector was last heard of, and its state.
+pub static CONNECTOR_SEEN: Operation =
+    operation!("connector" needs "MODULES", "connector_seen" since FIRST);
+
 /// How much waits in the connector's queue.
 pub static QUEUE_SIZE: Operation =
     operation!("connector" needs "MODULES", "queue_size" since Version::new(6, 1, 12));
@@ -144,6 +148,7 @@ pub static OPERATIONS: &[&Operation] = &[
     &ABOUT,
     &REGISTER,
     &PING,
+    &CONNECTOR_SEEN,
     &QUEUE_SIZE,
     &WORK_ADD,
     &WORK_ADD_EXPECTATIONS,

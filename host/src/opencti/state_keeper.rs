@@ -16,7 +16,7 @@ use super::reset::{Echo, ResetWatch};
 use crate::config::Connector;
 
 /// A connector counts as active on the platform for five minutes after a ping; pycti pings this often.
-const PING_INTERVAL: Duration = Duration::from_secs(40);
+pub(super) const PING_INTERVAL: Duration = Duration::from_secs(40);
 
 /// Sent where there is no state, as pycti does: an empty text would look like a reset.
 const NO_STATE: &str = "null";

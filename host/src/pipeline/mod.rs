@@ -11,6 +11,7 @@ mod decide;
 mod remark;
 mod removals;
 mod report;
+mod retry;
 mod run;
 mod stop;
 

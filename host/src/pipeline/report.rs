@@ -31,6 +31,10 @@ pub struct Report {
     pub delivered: u64,
     /// Notifications that could not be mapped.
     pub failed: u64,
+    /// Failed notifications that fell off the full list of failures, so that nobody tries them again.
+    pub forgotten: u64,
+    /// Failed notifications that the source does not have any more.
+    pub gone: u64,
     /// STIX objects delivered, by type, each counted once a bundle.
     pub objects: BTreeMap<String, u64>,
     /// Bundles delivered.
@@ -58,6 +62,8 @@ impl Default for Report {
             skipped: BTreeMap::new(),
             delivered: 0,
             failed: 0,
+            forgotten: 0,
+            gone: 0,
             objects: BTreeMap::new(),
             bundles: 0,
             artifacts: 0,
@@ -78,10 +84,10 @@ impl Report {
         self.skipped.values().sum()
     }
 
-    /// Notifications decided on: skipped, delivered or failed.
+    /// Notifications decided on: skipped, delivered, failed or gone.
     #[must_use]
     pub fn done(&self) -> u64 {
-        self.skipped_in_all() + self.delivered + self.failed
+        self.skipped_in_all() + self.delivered + self.failed + self.gone
     }
 
     pub(super) fn count_skip(&mut self, filter: &str) {
@@ -111,6 +117,8 @@ impl Report {
         }
         for (count, what) in [
             (self.failed, "failed"),
+            (self.gone, "gone at the source"),
+            (self.forgotten, "older failures forgotten"),
             (self.artifacts, "files copied"),
             (self.artifacts_failed, "files not copied"),
             (self.removed, "removed at the source"),

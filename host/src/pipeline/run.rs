@@ -59,45 +59,30 @@ impl Pipeline {
         stop: &CancellationToken,
         progress: &(dyn Fn(&Report) + Sync),
     ) -> Report {
-        let started = Instant::now();
-        let now = Timestamp::now();
-        self.source.begin_run();
-        let platform_requests = self.platform.requests();
-        let name = format!(
-            "{} run @ {}",
-            self.connector_name,
-            now.strftime("%Y-%m-%d %H:%M:%S")
-        );
-        let mut run = Run {
-            pipeline: self,
-            now: u64::try_from(now.as_second()).unwrap_or_default(),
-            generation,
-            begun_at: state.checkpoint_date(),
-            state,
-            answers: Arc::new(LiveAnswers::new(self.source.clone(), self.platform.clone())),
-            work: Work::new(self.platform.clone(), self.connector_id.clone(), name),
-            batch: Batch::default(),
-            batch_of: None,
-            entries: Vec::new(),
-            copied: HashSet::new(),
-            report: Report::default(),
-            counted_against_limit: 0,
-            progress,
-        };
-        run.report.end = run.drive(stop).await;
-        let mut report = run.close().await;
-        report.source_requests = self.source.requests().in_all();
-        report.platform_requests = self.platform.requests() - platform_requests;
-        report.duration = started.elapsed();
-        report
+        let mut run = Run::begin(self, Task::Feed, generation, state, progress);
+        let read = run.read(stop).await;
+        run.end(read).await
     }
+}
+
+/// What a run works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    /// What the source has after the checkpoint.
+    Feed,
+    /// What failed before: the checkpoint has passed it, and stays where it is.
+    Failures,
 }
 
 /// One run under way.
 pub(super) struct Run<'a> {
     pub(super) pipeline: &'a Pipeline,
+    task: Task,
+    started: Instant,
+    /// Requests to the platform before the run.
+    platform_requests: u64,
     /// The clock of the run: one time for all items.
-    now: u64,
+    pub(super) now: u64,
     generation: Generation,
     /// Checkpoint at the run's begin.
     begun_at: u64,
@@ -122,15 +107,76 @@ struct Entry {
     fate: Fate,
 }
 
-enum Fate {
+pub(super) enum Fate {
     Skipped,
     Failed(String),
-    Delivered { acknowledge: bool },
+    /// The source does not have it any more.
+    Gone,
+    Delivered {
+        acknowledge: bool,
+    },
 }
 
-impl Run<'_> {
-    async fn drive(&mut self, stop: &CancellationToken) -> End {
-        let end = match self.read(stop).await {
+impl<'a> Run<'a> {
+    pub(super) fn begin(
+        pipeline: &'a Pipeline,
+        task: Task,
+        generation: Generation,
+        state: State,
+        progress: &'a (dyn Fn(&Report) + Sync),
+    ) -> Self {
+        let now = Timestamp::now();
+        pipeline.source.begin_run();
+        let name = format!(
+            "{} {} @ {}",
+            pipeline.connector_name,
+            match task {
+                Task::Feed => "run",
+                Task::Failures => "retry",
+            },
+            now.strftime("%Y-%m-%d %H:%M:%S")
+        );
+        let platform = &pipeline.platform;
+        Self {
+            pipeline,
+            task,
+            started: Instant::now(),
+            platform_requests: platform.requests(),
+            now: u64::try_from(now.as_second()).unwrap_or_default(),
+            generation,
+            begun_at: state.checkpoint_date(),
+            state,
+            answers: Arc::new(LiveAnswers::new(pipeline.source.clone(), platform.clone())),
+            work: Work::new(platform.clone(), pipeline.connector_id.clone(), name),
+            batch: Batch::default(),
+            batch_of: None,
+            entries: Vec::new(),
+            copied: HashSet::new(),
+            report: Report::default(),
+            counted_against_limit: 0,
+            progress,
+        }
+    }
+
+    /// Delivers what was read so far, whyever reading ended, and closes the work.
+    pub(super) async fn end(mut self, read: Result<End, Stop>) -> Report {
+        self.report.end = self.deliver_rest(read).await;
+        let in_error = matches!(self.report.end, End::Error(_));
+        if let Err(error) = self.work.close(&self.report.summary(), in_error).await {
+            tracing::warn!(%error, "cannot close the work on the platform");
+        }
+        Step::WorkClosed.reached();
+        let Self { pipeline, .. } = self;
+        Report {
+            source_requests: pipeline.source.requests().in_all(),
+            platform_requests: pipeline.platform.requests() - self.platform_requests,
+            duration: self.started.elapsed(),
+            ..self.report
+        }
+    }
+
+    async fn deliver_rest(&mut self, read: Result<End, Stop>) -> End {
+        let end = match read {
             Ok(end) => end,
             // What was read is sound; what cannot be delivered now cannot be delivered again at once.
             Err(stop @ (Stop::Delivery(_) | Stop::Reset)) => return stop.into(),
@@ -142,8 +188,8 @@ impl Run<'_> {
         }
     }
 
-    async fn read(&mut self, stop: &CancellationToken) -> Result<End, Stop> {
-        self.remove_what_was_left().await?;
+    /// What the guest wants to read.
+    pub(super) fn feed(&self) -> Result<FeedRequest, Stop> {
         let since = self.state.since();
         let feed = self
             .pipeline
@@ -151,9 +197,13 @@ impl Run<'_> {
             .shift()
             .pool
             .with(|mapper| mapper.feed(since, self.now))?;
-        let request = FeedRequest::parse(&feed.path, feed.query, &feed.item_id, &feed.item_date)
-            .map_err(|refused| Stop::Guest(format!("the guest's feed is refused: {refused}")))?;
-        let mut feed = self.pipeline.source.feed(request);
+        FeedRequest::parse(&feed.path, feed.query, &feed.item_id, &feed.item_date)
+            .map_err(|refused| Stop::Guest(format!("the guest's feed is refused: {refused}")))
+    }
+
+    async fn read(&mut self, stop: &CancellationToken) -> Result<End, Stop> {
+        self.remove_what_was_left().await?;
+        let mut feed = self.pipeline.source.feed(self.feed()?);
         loop {
             let page = tokio::select! {
                 biased;
@@ -221,7 +271,7 @@ impl Run<'_> {
         self.note(id.to_owned(), UNDATED, Fate::Failed(reason));
     }
 
-    async fn process(
+    pub(super) async fn process(
         &mut self,
         items: Vec<virustotal::Item>,
         stop: &CancellationToken,
@@ -318,7 +368,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn note(&mut self, id: String, observed: u64, fate: Fate) {
+    pub(super) fn note(&mut self, id: String, observed: u64, fate: Fate) {
         self.entries.push(Entry { id, observed, fate });
     }
 
@@ -366,25 +416,36 @@ impl Run<'_> {
 
     fn mark(&mut self, entry: &Entry) {
         match &entry.fate {
-            Fate::Failed(reason) => {
-                self.report.failed += 1;
-                let dropped = self.state.mark_failed(&entry.id, entry.observed, reason);
-                if let Some(dropped) = dropped {
-                    tracing::warn!(
-                        notification = dropped.id,
-                        reason = dropped.reason,
-                        "the list of failed notifications is full: the oldest is forgotten"
-                    );
-                }
+            Fate::Failed(_) => self.report.failed += 1,
+            Fate::Gone => self.report.gone += 1,
+            Fate::Delivered { .. } => self.report.delivered += 1,
+            // Counted by its filter.
+            Fate::Skipped => {}
+        }
+        match (&entry.fate, self.task) {
+            (Fate::Failed(reason), Task::Feed) => self.mark_failed(entry, reason),
+            (Fate::Failed(reason), Task::Failures) => {
+                self.state.mark_failed_again(&entry.id, reason);
             }
-            Fate::Skipped => self.state.mark_done(&entry.id, entry.observed),
-            Fate::Delivered { acknowledge } => {
-                self.report.delivered += 1;
-                self.state.mark_done(&entry.id, entry.observed);
-                if *acknowledge {
-                    self.mark_for_removal(&entry.id);
-                }
+            (_, Task::Feed) => self.state.mark_done(&entry.id, entry.observed),
+            (_, Task::Failures) => {
+                self.state.forget_failed(&entry.id);
             }
+        }
+        if let Fate::Delivered { acknowledge: true } = entry.fate {
+            self.mark_for_removal(&entry.id);
+        }
+    }
+
+    fn mark_failed(&mut self, entry: &Entry, reason: &str) {
+        let dropped = self.state.mark_failed(&entry.id, entry.observed, reason);
+        if let Some(dropped) = dropped {
+            self.report.forgotten += 1;
+            tracing::warn!(
+                notification = dropped.id,
+                reason = dropped.reason,
+                "the list of failed notifications is full: the oldest is forgotten"
+            );
         }
     }
 
@@ -400,14 +461,5 @@ impl Run<'_> {
                 tracing::warn!(%error, "cannot report a failed notification on the work");
             }
         }
-    }
-
-    async fn close(self) -> Report {
-        let in_error = matches!(self.report.end, End::Error(_));
-        if let Err(error) = self.work.close(&self.report.summary(), in_error).await {
-            tracing::warn!(%error, "cannot close the work on the platform");
-        }
-        Step::WorkClosed.reached();
-        self.report
     }
 }

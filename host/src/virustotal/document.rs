@@ -26,6 +26,19 @@ impl Document {
         }
     }
 
+    /// A part of this document, from which `value` must be borrowed.
+    pub(super) fn part(&self, value: &RawValue) -> Self {
+        Self::within(&self.answer, value)
+    }
+
+    /// All of `answer`, which is one JSON value.
+    pub(super) fn whole(answer: String) -> Self {
+        Self {
+            window: 0..answer.len(),
+            answer: Arc::new(answer),
+        }
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.answer[self.window.clone()]

@@ -1,7 +1,6 @@
 //! A collection of the API, read page by page (API v3, "Collections").
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use reqwest::Method;
@@ -14,6 +13,7 @@ use super::document::Document;
 use super::error::Error;
 use super::path::{FeedPath, ItemId, Refused};
 use super::pointer::Pointer;
+use super::seen::Seen;
 
 /// Largest page, in bytes after decompression: 40 objects of 25 kB make 1 MB.
 const MAX_PAGE: u64 = 64_000_000;
@@ -36,9 +36,9 @@ const MAX_SHOWN: usize = 100;
 /// What to read: a collection, its query, and where its items carry their id and their date.
 #[derive(Debug, Clone)]
 pub struct FeedRequest {
-    path: FeedPath,
+    pub(super) path: FeedPath,
     query: Vec<(String, String)>,
-    item_id: Pointer,
+    pub(super) item_id: Pointer,
     item_date: Pointer,
     identity: Identity,
 }
@@ -87,7 +87,7 @@ impl FeedRequest {
         })
     }
 
-    fn identify(&self, document: &str) -> Result<(ItemId, u64), String> {
+    pub(super) fn identify(&self, document: &str) -> Result<(ItemId, u64), String> {
         let (id, date) = self
             .identity
             .find(document)
@@ -172,9 +172,10 @@ pub struct Feed {
     client: Client,
     request: FeedRequest,
     position: Position,
-    seen: HashSet<ItemId>,
+    /// Ids of the items given out.
+    seen: Seen,
     /// Cursors since the listing began (anew).
-    cursors: HashSet<String>,
+    cursors: Seen,
     pages: u64,
     empty_pages: u32,
     restarts: u32,
@@ -196,8 +197,8 @@ impl Client {
             client: self.clone(),
             request,
             position: Position::Start,
-            seen: HashSet::new(),
-            cursors: HashSet::new(),
+            seen: Seen::default(),
+            cursors: Seen::default(),
             pages: 0,
             empty_pages: 0,
             restarts: 0,
@@ -295,7 +296,7 @@ impl Feed {
                 pages: self.empty_pages,
             });
         }
-        if !self.cursors.insert(cursor.clone()) {
+        if !self.cursors.insert(&cursor) {
             return Err(Error::RepeatedCursor { page: self.pages });
         }
         self.position = Position::Cursor(cursor);
@@ -306,7 +307,7 @@ impl Feed {
     fn item(&mut self, document: Document) -> Option<Result<Item, Unidentified>> {
         match self.request.identify(document.as_str()) {
             Ok((id, observed)) => {
-                if !self.seen.insert(id.clone()) {
+                if !self.seen.insert(&id) {
                     return None;
                 }
                 self.progress = true;

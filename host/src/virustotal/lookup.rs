@@ -59,7 +59,7 @@ impl Client {
     pub async fn lookup(&self, path: &LookupPath) -> Result<Lookup, Error> {
         let entry = self.inner.lookups.entry_by_ref(path);
         let answer = entry
-            .or_try_insert_with(self.ask(path))
+            .or_try_insert_with(self.ask(path.as_str()))
             .await
             .map_err(|error: Arc<Error>| Error::clone(&error))?;
         if !answer.is_fresh() {
@@ -68,11 +68,12 @@ impl Client {
         Ok(answer.into_value())
     }
 
-    async fn ask(&self, path: &LookupPath) -> Result<Lookup, Error> {
+    /// Asks for one object now. `path` is relative to the API root and checked.
+    pub(super) async fn ask(&self, path: &str) -> Result<Lookup, Error> {
         count(&self.transport().counters.lookups);
         let answer = self
             .transport()
-            .call(Method::GET, path.as_str(), &[], MAX_LOOKUP)
+            .call(Method::GET, path, &[], MAX_LOOKUP)
             .await;
         match answer {
             Ok(body) => {

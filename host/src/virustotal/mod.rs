@@ -6,6 +6,7 @@
 mod counters;
 mod document;
 mod download;
+mod element;
 mod error;
 mod feed;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod network;
 mod path;
 mod pointer;
 mod request;
+mod seen;
 #[cfg(test)]
 mod testing;
 
@@ -31,6 +33,7 @@ use crate::config::{Http, HttpError, Source, Verify};
 pub use counters::Requests;
 pub use document::Document;
 pub use download::{Download, DownloadError};
+pub use element::Element;
 pub use error::Error;
 pub use feed::{Feed, FeedRequest, Item, Page, Unidentified};
 pub use lookup::Lookup;

@@ -9,14 +9,14 @@ use futures::StreamExt as _;
 use lapin::message::Delivery as AmqpDelivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions,
-    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
-    QueuePurgeOptions,
+    ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions,
+    QueueDeleteOptions, QueuePurgeOptions,
 };
 use lapin::types::FieldTable;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
 use super::import::{Properties, read_message};
@@ -26,46 +26,79 @@ use crate::watched::Watched;
 /// AMQP type of a message that only marks a place in a queue.
 const MARK: &str = "mark";
 
-/// A connection to RabbitMQ. All that it declares is gone when the connection is: queues are
-/// exclusive (which hinders nobody from publishing), the exchange deletes itself with its last queue.
+/// RabbitMQ as the platform uses it.
+///
+/// All that is declared is gone when the connection is, unless it is to last: queues are exclusive (which
+/// hinders nobody from publishing), the exchange deletes itself with its last queue.
 pub(crate) struct Broker {
-    connection: Connection,
-    channel: Channel,
+    url: String,
     prefix: String,
-    /// One consumer a connector. The lock also keeps two registrations from declaring at once.
-    consumers: Mutex<HashMap<String, JoinHandle<()>>>,
+    lasting: bool,
+    /// The lock also keeps two registrations from declaring at once.
+    session: Mutex<Session>,
 }
 
-impl Broker {
-    pub(crate) async fn connect(url: &str, prefix: &str) -> Result<Self> {
+/// One connection, and what lives as long as it.
+struct Session {
+    connection: Connection,
+    channel: Channel,
+    /// One consumer a connector.
+    consumers: HashMap<String, JoinHandle<()>>,
+}
+
+impl Session {
+    async fn open(url: &str) -> Result<Self> {
         let connection = Connection::connect(url, ConnectionProperties::default())
             .await
             .context("cannot connect to RabbitMQ")?;
-        let channel = connection.create_channel().await?;
-        let broker = Self {
+        Ok(Self {
+            channel: connection.create_channel().await?,
             connection,
-            channel,
+            consumers: HashMap::new(),
+        })
+    }
+}
+
+impl Broker {
+    pub(crate) async fn connect(url: &str, prefix: &str, lasting: bool) -> Result<Self> {
+        let broker = Self {
+            url: url.to_owned(),
             prefix: prefix.to_owned(),
-            consumers: Mutex::default(),
+            lasting,
+            session: Mutex::new(Session::open(url).await?),
         };
+        broker
+            .declare_exchange(&broker.session().await?.channel)
+            .await?;
+        Ok(broker)
+    }
+
+    /// The session, made again when RabbitMQ has ended it.
+    async fn session(&self) -> Result<MutexGuard<'_, Session>> {
+        let mut session = self.session.lock().await;
+        if !(session.connection.status().connected() && session.channel.status().connected()) {
+            *session = Session::open(&self.url).await?;
+        }
+        Ok(session)
+    }
+
+    async fn declare_exchange(&self, channel: &Channel) -> Result<()> {
         let options = ExchangeDeclareOptions {
             durable: true,
-            auto_delete: true,
+            auto_delete: !self.lasting,
             ..Default::default()
         };
-        let exchange = broker.exchange();
-        broker
-            .channel
+        channel
             .exchange_declare(
-                exchange.as_str().into(),
+                self.exchange().as_str().into(),
                 ExchangeKind::Direct,
                 options,
                 FieldTable::default(),
             )
             .await?;
         // Nothing is routed to this queue; it keeps the exchange when a connector's queue is deleted.
-        broker.bind(&format!("{prefix}keep"), "keep").await?;
-        Ok(broker)
+        self.bind(channel, &format!("{}keep", self.prefix), "keep")
+            .await
     }
 
     fn exchange(&self) -> String {
@@ -76,42 +109,45 @@ impl Broker {
         format!("{}push_{connector_id}", self.prefix)
     }
 
-    /// Declares queue and binding of a connector, and consumes the queue. Idempotent.
+    /// Declares exchange, queue and binding of a connector, and consumes the queue. Idempotent.
     pub(crate) async fn declare(
         &self,
         platform: &Arc<Watched<Platform>>,
         connector_id: &str,
     ) -> Result<()> {
-        let mut consumers = self.consumers.lock().await;
-        if consumers
-            .get(connector_id)
-            .is_some_and(|consumer| !consumer.is_finished())
-        {
-            return Ok(());
-        }
+        let mut session = self.session().await?;
+        self.declare_exchange(&session.channel).await?;
         let queue = self.queue(connector_id);
-        self.bind(
-            &queue,
-            &format!("{}push_routing_{connector_id}", self.prefix),
-        )
-        .await?;
-        let consumer = self
-            .consume(Arc::clone(platform), connector_id.to_owned(), &queue)
+        let routing_key = format!("{}push_routing_{connector_id}", self.prefix);
+        self.bind(&session.channel, &queue, &routing_key).await?;
+        let consumed = session
+            .consumers
+            .get(connector_id)
+            .is_some_and(|consumer| !consumer.is_finished());
+        if !consumed {
+            let channel = session.connection.create_channel().await?;
+            let consumer = consume(
+                channel,
+                Arc::clone(platform),
+                connector_id.to_owned(),
+                &queue,
+            )
             .await?;
-        consumers.insert(connector_id.to_owned(), consumer);
+            session.consumers.insert(connector_id.to_owned(), consumer);
+        }
         Ok(())
     }
 
-    async fn bind(&self, queue: &str, routing_key: &str) -> Result<()> {
+    async fn bind(&self, channel: &Channel, queue: &str, routing_key: &str) -> Result<()> {
         let options = QueueDeclareOptions {
             durable: true,
-            exclusive: true,
+            exclusive: !self.lasting,
             ..Default::default()
         };
-        self.channel
+        channel
             .queue_declare(queue.into(), options, FieldTable::default())
             .await?;
-        self.channel
+        channel
             .queue_bind(
                 queue.into(),
                 self.exchange().as_str().into(),
@@ -123,39 +159,12 @@ impl Broker {
         Ok(())
     }
 
-    async fn consume(
-        &self,
-        platform: Arc<Watched<Platform>>,
-        connector_id: String,
-        queue: &str,
-    ) -> Result<JoinHandle<()>> {
-        let channel = self.connection.create_channel().await?;
-        // One message at a time, so that what a paused worker holds is at most one.
-        channel.basic_qos(1, BasicQosOptions::default()).await?;
-        let mut consumer = channel
-            .basic_consume(
-                queue.into(),
-                "worker".into(),
-                BasicConsumeOptions::default(),
-                FieldTable::default(),
-            )
-            .await?;
-        Ok(tokio::spawn(async move {
-            // The channel lives as long as its consumer.
-            let _channel = channel;
-            while let Some(Ok(delivery)) = consumer.next().await {
-                if let Err(error) = take(&platform, &connector_id, delivery).await {
-                    eprintln!("simulator: the worker stopped: {error}");
-                    return;
-                }
-            }
-        }))
-    }
-
     /// Throws away what waits in a connector's queue.
     pub(crate) async fn purge(&self, connector_id: &str) -> Result<()> {
         let queue = self.queue(connector_id);
-        self.channel
+        let session = self.session().await?;
+        session
+            .channel
             .queue_purge(queue.as_str().into(), QueuePurgeOptions::default())
             .await?;
         Ok(())
@@ -171,7 +180,9 @@ impl Broker {
             platform.marks += 1;
             platform.marks
         });
-        self.channel
+        let session = self.session().await?;
+        session
+            .channel
             .basic_publish(
                 "".into(),
                 self.queue(connector_id).as_str().into(),
@@ -186,24 +197,70 @@ impl Broker {
     /// Deletes a connector's queue, as an administrator may; the next ping declares it again.
     pub(crate) async fn delete(&self, connector_id: &str) -> Result<()> {
         let queue = self.queue(connector_id);
-        self.channel
+        let mut session = self.session().await?;
+        session
+            .channel
             .queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
             .await?;
         // The broker cancels the consumer, but not before it has answered: without waiting for it, a
         // ping right now would find the old consumer alive and declare nothing.
-        if let Some(consumer) = self.consumers.lock().await.remove(connector_id) {
+        if let Some(consumer) = session.consumers.remove(connector_id) {
             consumer.abort();
         }
         Ok(())
     }
 
+    /// Deletes the exchange, as an administrator may; the next ping declares it again.
+    pub(crate) async fn delete_exchange(&self) -> Result<()> {
+        let session = self.session().await?;
+        session
+            .channel
+            .exchange_delete(
+                self.exchange().as_str().into(),
+                ExchangeDeleteOptions::default(),
+            )
+            .await?;
+        Ok(())
+    }
+
     /// Closes the connection, and with it the queues.
     pub(crate) async fn close(&self) -> Result<()> {
-        self.connection
+        self.session
+            .lock()
+            .await
+            .connection
             .close(200, "simulator stopped".into())
             .await?;
         Ok(())
     }
+}
+
+async fn consume(
+    channel: Channel,
+    platform: Arc<Watched<Platform>>,
+    connector_id: String,
+    queue: &str,
+) -> Result<JoinHandle<()>> {
+    // One message at a time, so that what a paused worker holds is at most one.
+    channel.basic_qos(1, BasicQosOptions::default()).await?;
+    let mut consumer = channel
+        .basic_consume(
+            queue.into(),
+            "worker".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        )
+        .await?;
+    Ok(tokio::spawn(async move {
+        // The channel lives as long as its consumer.
+        let _channel = channel;
+        while let Some(Ok(delivery)) = consumer.next().await {
+            if let Err(error) = take(&platform, &connector_id, delivery).await {
+                eprintln!("simulator: the worker stopped: {error}");
+                return;
+            }
+        }
+    }))
 }
 
 /// Imports one message when the worker is not paused. Messages taken before a purge are thrown away.

@@ -1,9 +1,13 @@
 //! Registration, ping, state and reset (protocol sections 3 and 4).
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::error::PlatformError;
 use super::platform::Platform;
+
+/// How long a connector counts as active without a ping.
+const ACTIVE: SignedDuration = SignedDuration::from_mins(5);
 
 /// What the RabbitMQ management API would say; set by tests.
 #[derive(Clone, Copy, Debug, Default)]
@@ -129,7 +133,7 @@ impl Platform {
         Ok(json!({
             "id": id,
             "name": input["name"],
-            "active": true,
+            "active": is_active(&connector.updated_at),
             "auto": input["auto"],
             "connector_type": input["type"],
             "connector_scope": input["scope"],
@@ -164,6 +168,12 @@ impl Platform {
             },
         }))
     }
+}
+
+/// Whether the connector was heard of in the last five minutes.
+fn is_active(updated_at: &str) -> bool {
+    let updated_at: Option<Timestamp> = updated_at.parse().ok();
+    updated_at.is_some_and(|it| Timestamp::now().duration_since(it) < ACTIVE)
 }
 
 fn unknown() -> PlatformError {

@@ -31,6 +31,9 @@ pub struct Options {
     pub version: Version,
     /// `amqp://user:password@host:port/vhost` of a RabbitMQ. Without one, only the API delivers.
     pub amqp_url: Option<String>,
+    /// Whether exchange and queues in RabbitMQ outlive the platform, as real ones do. For a broker of the
+    /// test's own alone: nobody deletes them.
+    pub lasting_queues: bool,
     /// The bearer token that is accepted.
     pub token: String,
     /// Capabilities of the token's user; those of the role "Connector" by default.
@@ -44,6 +47,7 @@ impl Default for Options {
         Self {
             version: Version::default(),
             amqp_url: None,
+            lasting_queues: false,
             token: "simulated-token".to_owned(),
             capabilities: CONNECTOR_ROLE.iter().map(|it| (*it).to_owned()).collect(),
             latency: Duration::ZERO,
@@ -92,7 +96,7 @@ impl Server {
         let (connection, broker) = match &options.amqp_url {
             Some(url) => (
                 connection_details(url)?,
-                Some(Broker::connect(url, &prefix).await?),
+                Some(Broker::connect(url, &prefix, options.lasting_queues).await?),
             ),
             // A name that never resolves: whoever uses it learns that there is no RabbitMQ.
             None => (
@@ -344,6 +348,44 @@ impl Server {
             Some(broker) => broker.delete(connector_id).await,
             None => Ok(()),
         }
+    }
+
+    /// Deletes the exchange in RabbitMQ; the next registration or ping declares it again.
+    ///
+    /// # Errors
+    /// When RabbitMQ refuses. Without RabbitMQ nothing happens.
+    pub async fn delete_exchange(&self) -> Result<()> {
+        match &self.shared.broker {
+            Some(broker) => broker.delete_exchange().await,
+            None => Ok(()),
+        }
+    }
+
+    /// The workers come back after a restart of RabbitMQ.
+    ///
+    /// # Errors
+    /// When RabbitMQ does not answer. Without RabbitMQ nothing happens.
+    pub async fn resume_queues(&self) -> Result<()> {
+        let connectors: Vec<String> =
+            self.read(|platform| platform.connectors.keys().cloned().collect());
+        if let Some(broker) = &self.shared.broker {
+            for connector in connectors {
+                broker.declare(&self.shared.platform, &connector).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Name of a connector's queue in RabbitMQ.
+    #[must_use]
+    pub fn queue_name(&self, connector_id: &str) -> String {
+        self.read(|platform| format!("{}push_{connector_id}", platform.queues.prefix))
+    }
+
+    /// Changes what connectors are told of RabbitMQ from their next registration on: the fields of
+    /// `RabbitMQConnection`.
+    pub fn tell_broker(&self, change: impl FnOnce(&mut Value)) {
+        self.edit(|platform| change(&mut platform.queues.connection));
     }
 
     /// Stops, and waits until RabbitMQ has let go of the queues.

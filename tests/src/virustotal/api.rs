@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::answer::{Answer, Problem, data};
 use super::filter::Filter;
 use super::listing::{ioc_stream, limit, link};
+use super::notification::Notification;
 use super::world::World;
 use crate::recorded::Recorded;
 
@@ -31,6 +32,7 @@ pub(super) fn answer(
         return Ok(data(&quotas(world.quota, world.requests.len())));
     }
     spend(&mut world.quota)?;
+    world.forget_expired();
     match route {
         ("GET", ["ioc_stream"]) => ioc_stream(world, request, &place.root),
         ("DELETE", ["ioc_stream"]) => delete_matching(world, request),
@@ -38,7 +40,10 @@ pub(super) fn answer(
         ("DELETE", ["ioc_stream_notifications", id]) => delete(world, id),
         ("GET", ["intelligence", "hunting_rulesets"]) => rulesets(world, request, &place.root),
         ("GET", ["intelligence", "hunting_rulesets", id]) => ruleset(world, id),
-        ("GET", ["files", id]) => file(world, id),
+        ("GET", ["files", id]) => object(world, "file", id),
+        ("GET", ["urls", id]) => object(world, "url", id),
+        ("GET", ["domains", id]) => object(world, "domain", id),
+        ("GET", ["ip_addresses", id]) => object(world, "ip_address", id),
         ("GET", ["files", id, "download_url"]) => Ok(data(&json!(super::storage::signed_url(
             place,
             &downloadable(world, id)?
@@ -176,19 +181,24 @@ fn rulesets(world: &World, request: &Recorded, root: &str) -> Result<Answer, Pro
     Ok(Answer::Json(body.to_string()))
 }
 
-fn file(world: &World, id: &str) -> Result<Answer, Problem> {
+/// An object by its type and id, or a file by any of its hashes. One that an item tells an error of is gone.
+fn object(world: &World, entity_type: &str, id: &str) -> Result<Answer, Problem> {
     let found = world
         .notifications
         .iter()
-        .find(|it| it.hashes.iter().any(|hash| hash == id));
-    let Some(found) = found else {
-        return Err(no_file(id));
-    };
-    let mut object = found.item();
-    if let Some(members) = object.as_object_mut() {
-        members.remove("context_attributes");
+        .filter(|it| it.entity_type == entity_type)
+        .find(|it| it.entity_id == id || it.hashes.iter().any(|hash| hash == id));
+    let mut object = found.map(Notification::item).unwrap_or_default();
+    match object.as_object_mut() {
+        Some(members) if !members.contains_key("error") => {
+            members.remove("context_attributes");
+            Ok(data(&object))
+        }
+        _ if entity_type == "file" => Err(no_file(id)),
+        _ => Err(Problem::not_found(format!(
+            "{entity_type} \"{id}\" not found"
+        ))),
     }
-    Ok(data(&object))
 }
 
 /// The SHA-256 of a content that may be downloaded.

@@ -70,8 +70,14 @@ impl Notification {
 
     /// The answer of `/ioc_stream_notifications/{id}`.
     pub(super) fn object(&self, root: &str) -> Value {
-        let item = self.item();
-        let context = &item["context_attributes"];
+        let mut item = self.item();
+        let context = &mut item["context_attributes"];
+        // The documented example has no labels.
+        for source in context["sources"].as_array_mut().into_iter().flatten() {
+            if let Some(members) = source.as_object_mut() {
+                members.remove("label");
+            }
+        }
         json!({
             "id": self.id,
             "type": "ioc_stream_notification",

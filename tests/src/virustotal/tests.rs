@@ -429,3 +429,55 @@ async fn planned_faults_happen_once_and_in_their_place() {
         .unwrap();
     assert_eq!(server.read(|world| world.faults.left()), 0);
 }
+
+#[tokio::test]
+async fn a_notification_is_read_alone_until_it_is_seven_days_old() {
+    let server = start(3).await;
+    let first = server.read(|world| world.notifications[0].clone());
+    let path = format!("ioc_stream_notifications/{}", first.id);
+    let retention = 7 * 86_400;
+    server.edit(|world| world.now = Some(first.date + retention));
+    let answer = send(&server, "GET", &path).await.json();
+    let attributes = &answer["data"]["attributes"];
+    assert_eq!(attributes["date"], first.date);
+    assert!(attributes["sources"][0]["id"].is_string());
+    assert_eq!(attributes["sources"][0].get("label"), None);
+    server.edit(|world| world.now = Some(first.date + retention + 1));
+    assert_eq!(send(&server, "GET", &path).await.status, 404);
+    assert_eq!(server.read(|world| world.notifications.len()), 2);
+}
+
+#[tokio::test]
+async fn every_object_of_the_stream_is_read_alone_unless_it_is_gone() {
+    let scenario = Scenario {
+        notifications: 60,
+        bodies: false,
+        ..Scenario::default()
+    };
+    let server = Server::start(scenario.world()).await.unwrap();
+    let items = server.read(|world| {
+        let items = world.notifications.iter().map(Notification::item);
+        items.collect::<Vec<_>>()
+    });
+    let mut gone = 0;
+    for item in items {
+        let collection = match item["type"].as_str().unwrap() {
+            "ip_address" => "ip_addresses".to_owned(),
+            other => format!("{other}s"),
+        };
+        let path = format!("{collection}/{}", item["id"].as_str().unwrap());
+        let answer = send(&server, "GET", &path).await;
+        if item["error"].is_object() {
+            assert_eq!(answer.status, 404, "{path}");
+            gone += 1;
+        } else {
+            let object = &answer.json()["data"];
+            assert_eq!(
+                (&object["id"], &object["type"]),
+                (&item["id"], &item["type"])
+            );
+            assert_eq!(object.get("context_attributes"), None);
+        }
+    }
+    assert_eq!(gone, 1);
+}

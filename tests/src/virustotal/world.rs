@@ -9,6 +9,9 @@ use crate::body::FileBody;
 use crate::fault::Faults;
 use crate::recorded::Recorded;
 
+/// "Notifications are deleted automatically after 7 days."
+const RETENTION_SECONDS: u64 = 7 * 86_400;
+
 /// Behaviour that the API may show and that clients get wrong.
 #[derive(Clone, Debug, Default)]
 pub struct Quirks {
@@ -27,6 +30,8 @@ pub enum Kind {
     Ruleset,
     /// `GET /files/{id}`.
     File,
+    /// `GET /ioc_stream_notifications/{id}`.
+    Notification,
     /// `GET /files/{id}/download` and `download_url`.
     Download,
     /// `DELETE` of anything.
@@ -45,6 +50,7 @@ impl Kind {
             ("GET", ["ioc_stream"]) => Self::Page,
             ("GET", ["intelligence", "hunting_rulesets", ..]) => Self::Ruleset,
             ("GET", ["files", _]) => Self::File,
+            ("GET", ["ioc_stream_notifications", _]) => Self::Notification,
             ("GET", ["files", _, "download" | "download_url"]) => Self::Download,
             _ => Self::Other,
         }
@@ -54,6 +60,9 @@ impl Kind {
 /// The simulated service.
 #[derive(Default)]
 pub struct World {
+    /// The service's clock, seconds since the Unix epoch: what was reported more than seven days before it is
+    /// forgotten. `None` forgets nothing.
+    pub now: Option<u64>,
     /// In no particular order; the listing sorts.
     pub notifications: Vec<Notification>,
     /// Objects of type `hunting_ruleset` by id.
@@ -111,6 +120,14 @@ impl World {
     /// Makes every cursor given out so far stale.
     pub fn expire_cursors(&mut self) {
         self.cursor_epoch += 1;
+    }
+
+    /// Deletes what is too old by the service's clock.
+    pub(super) fn forget_expired(&mut self) {
+        if let Some(now) = self.now {
+            self.notifications
+                .retain(|it| it.date + RETENTION_SECONDS >= now);
+        }
     }
 
     /// How many requests of a kind arrived.

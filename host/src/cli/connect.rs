@@ -1,0 +1,102 @@
+//! What commands that deliver have in common: both peers, signals, and the time to end.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Http, Settings};
+use crate::delivery::Deliverer;
+use crate::opencti::{self, Registration, StateKeeper};
+use crate::pipeline::Pipeline;
+use crate::runtime::Live;
+use crate::virustotal;
+
+/// Time to end after SIGTERM: the publish in hand and the state. Docker kills after ten seconds.
+const GRACE: Duration = Duration::from_secs(9);
+
+/// Threads for blocking work: calls of the guest, and name resolution.
+const BLOCKING_THREADS: usize = 8;
+
+pub(super) fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+}
+
+/// Both sides, of which nothing has been asked yet.
+pub(super) struct Peers {
+    pub(super) platform: opencti::Client,
+    source: virustotal::Client,
+}
+
+impl Peers {
+    pub(super) fn new(settings: &Settings, http: &Http) -> anyhow::Result<Self> {
+        let user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+        Ok(Self {
+            platform: opencti::Client::new(&settings.opencti, http, user_agent)?,
+            source: virustotal::Client::new(&settings.source, http)?,
+        })
+    }
+
+    /// All that runs need, once the platform knows the connector. From here on it is pinged.
+    pub(super) fn pipeline(
+        self,
+        settings: &Settings,
+        http: &Http,
+        guests: Live,
+        registration: &Registration,
+    ) -> anyhow::Result<Pipeline> {
+        let Self { platform, source } = self;
+        let connector = &settings.connector;
+        Ok(Pipeline {
+            deliverer: Deliverer::new(&connector.sinks, connector, &platform, registration, http)?,
+            keeper: StateKeeper::start(platform.clone(), connector.clone(), registration),
+            connector_id: connector.id.clone(),
+            connector_name: connector.name.clone(),
+            limit: settings.source.limit.map(Into::into),
+            guests,
+            source,
+            platform,
+        })
+    }
+}
+
+/// A token that SIGTERM and SIGINT cancel.
+pub(super) fn stop_on_signals() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
+    let stop = CancellationToken::new();
+    let cancelled = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: the connector ends"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: the connector ends"),
+        }
+        cancelled.cancel();
+    });
+    Ok(stop)
+}
+
+/// What the work comes to; `None` where it does not end in time after it was asked to.
+pub(super) async fn within_grace<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let grace_is_over = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        done = work => Some(done),
+        () = grace_is_over => {
+            tracing::error!("the run did not end within {GRACE:?}: what is not confirmed will be done again");
+            None
+        }
+    }
+}
