@@ -14,6 +14,8 @@ pub enum Fault {
     Status(u16, Value),
     /// This status and JSON body with `Retry-After` in seconds. The request has no effect.
     RetryAfter(u16, u64, Value),
+    /// Status 302 to this address. The request has no effect.
+    Redirect(String),
     /// A front end's HTML page with status 502. The request has no effect.
     Html502,
     /// Status 200 with a body that is not JSON. The request has no effect.
@@ -131,6 +133,9 @@ impl Fault {
                     .headers_mut()
                     .insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
                 Some(response)
+            }
+            Self::Redirect(address) => {
+                Some((StatusCode::FOUND, [(header::LOCATION, address.clone())]).into_response())
             }
             Self::Html502 => Some(
                 (

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::secrets::{Secrets, Watch};
 use crate::usage::Usage;
 use crate::{opencti, virustotal};
 
@@ -89,6 +91,10 @@ pub struct Host {
     environment: BTreeMap<String, String>,
     /// Of the guest's settings.
     prefix: &'static str,
+    /// What else must not be shown.
+    secrets: Secrets,
+    /// Of the simulators.
+    watches: Vec<Arc<Watch>>,
 }
 
 impl Host {
@@ -111,10 +117,13 @@ impl Host {
         virustotal: &virustotal::Server,
         platform: &opencti::Server,
     ) -> Self {
-        let host = Self {
+        let mut host = Self {
             environment: BTreeMap::new(),
             prefix,
+            secrets: platform.secrets(),
+            watches: vec![virustotal.watch(), platform.watch()],
         };
+        host.secrets.extend(&virustotal.secrets());
         host.variable("OPENCTI_URL", platform.url())
             .variable("OPENCTI_TOKEN", platform.token())
             .variable("CONNECTOR_ID", CONNECTOR_ID)
@@ -152,6 +161,11 @@ impl Host {
     /// # Errors
     /// When it cannot be started.
     pub fn start(&self, arguments: &[&str]) -> Result<Running> {
+        let mut secrets = Secrets::of_environment(&self.environment);
+        secrets.extend(&self.secrets);
+        for watch in &self.watches {
+            watch.forbid(&secrets);
+        }
         let mut child = Command::new(program()?)
             .args(arguments)
             .args(["--config", "/dev/null"])
@@ -163,18 +177,70 @@ impl Host {
             .kill_on_drop(true)
             .spawn()
             .context("cannot start the connector")?;
+        let stdout = child.stdout.take().context("it has no standard output")?;
         let stderr = child.stderr.take().context("it has no standard error")?;
-        let (sender, log) = watch::channel(String::new());
+        let secrets = Arc::new(secrets);
+        Ok(Running {
+            child,
+            output: Printed::read(stdout, &secrets),
+            log: Printed::read(stderr, &secrets),
+        })
+    }
+}
+
+/// What the connector prints, as it comes. Its end fails the test in which a secret was printed.
+#[derive(Debug)]
+struct Printed {
+    text: watch::Receiver<String>,
+    reader: JoinHandle<()>,
+    secrets: Arc<Secrets>,
+}
+
+impl Printed {
+    fn read(stream: impl AsyncRead + Send + Unpin + 'static, secrets: &Arc<Secrets>) -> Self {
+        let (sender, text) = watch::channel(String::new());
         let reader = tokio::spawn(async move {
-            let mut lines = BufReader::new(stderr).lines();
+            let mut lines = BufReader::new(stream).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                sender.send_modify(|log| {
-                    log.push_str(&line);
-                    log.push('\n');
+                sender.send_modify(|text| {
+                    text.push_str(&line);
+                    text.push('\n');
                 });
             }
         });
-        Ok(Running { child, log, reader })
+        Self {
+            text,
+            reader,
+            secrets: Arc::clone(secrets),
+        }
+    }
+
+    /// What has come so far.
+    fn text(&self) -> String {
+        self.text.borrow().clone()
+    }
+
+    /// All of it, once the connector has ended.
+    async fn whole(&mut self) -> Result<String> {
+        (&mut self.reader).await?;
+        Ok(self.text())
+    }
+}
+
+impl Drop for Printed {
+    fn drop(&mut self) {
+        let text = self.text.borrow();
+        let shown: Vec<String> = text
+            .lines()
+            .flat_map(|line| {
+                let names = self.secrets.shown_in(line.as_bytes()).into_iter();
+                names.map(move |name| format!("{name} in {line}"))
+            })
+            .collect();
+        assert!(
+            shown.is_empty() || std::thread::panicking(),
+            "the connector printed secrets: {shown:#?}"
+        );
     }
 }
 
@@ -182,8 +248,8 @@ impl Host {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    log: watch::Receiver<String>,
-    reader: JoinHandle<()>,
+    output: Printed,
+    log: Printed,
 }
 
 impl Running {
@@ -217,7 +283,7 @@ impl Running {
     /// What it has logged so far.
     #[must_use]
     pub fn log(&self) -> String {
-        self.log.borrow().clone()
+        self.log.text()
     }
 
     /// Waits until its log holds this text.
@@ -233,7 +299,7 @@ impl Running {
     /// # Errors
     /// When it does not come in time, with the log.
     pub async fn until_logged_within(&mut self, text: &str, patience: Duration) -> Result<()> {
-        let logged = self.log.wait_for(|log| log.contains(text));
+        let logged = self.log.text.wait_for(|log| log.contains(text));
         if let Ok(Ok(_)) = tokio::time::timeout(patience, logged).await {
             return Ok(());
         }
@@ -253,7 +319,10 @@ impl Running {
     /// # Errors
     /// When it has ended already.
     pub async fn kill(mut self) -> Result<()> {
-        Ok(self.child.kill().await?)
+        self.child.kill().await?;
+        self.output.whole().await?;
+        self.log.whole().await?;
+        Ok(())
     }
 
     /// Kills it as soon as the moment has come. Answers what it left where it ended before.
@@ -267,7 +336,7 @@ impl Running {
         tokio::select! {
             moment = moment => {
                 moment?;
-                self.child.kill().await?;
+                self.kill().await?;
                 Ok(None)
             }
             ended = self.child.wait() => {
@@ -281,16 +350,15 @@ impl Running {
     ///
     /// # Errors
     /// When it does not end in time.
-    pub async fn finish(self) -> Result<Finished> {
-        let output = tokio::time::timeout(TIMEOUT, self.child.wait_with_output())
+    pub async fn finish(mut self) -> Result<Finished> {
+        let status = tokio::time::timeout(TIMEOUT, self.child.wait())
             .await
-            .context("the connector does not end")??;
-        self.reader.await?;
+            .with_context(|| format!("the connector does not end:\n{}", self.log()))??;
         Ok(Finished {
-            success: output.status.success(),
-            killed: output.status.signal() == Some(SIGKILL),
-            output: String::from_utf8(output.stdout)?,
-            log: self.log.borrow().clone(),
+            success: status.success(),
+            killed: status.signal() == Some(SIGKILL),
+            output: self.output.whole().await?,
+            log: self.log.whole().await?,
         })
     }
 }
@@ -347,5 +415,29 @@ pub async fn rabbitmq() -> Option<String> {
             println!("skipped: no RabbitMQ for this test ({error})");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn printed(text: &'static str) -> Printed {
+        let mut secrets = Secrets::default();
+        secrets.add("FEED_API_KEY", "key-of-the-feed");
+        let mut printed = Printed::read(text.as_bytes(), &Arc::new(secrets));
+        assert_eq!(printed.whole().await.unwrap(), text);
+        printed
+    }
+
+    #[tokio::test]
+    async fn a_log_without_secrets_is_a_good_log() {
+        drop(printed("one\nFEED_API_KEY is not set\n").await);
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "FEED_API_KEY in two: key-of-the-feed")]
+    async fn a_log_with_a_secret_fails_the_test() {
+        drop(printed("one\ntwo: key-of-the-feed\nthree\n").await);
     }
 }

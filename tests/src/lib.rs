@@ -16,12 +16,16 @@ pub mod ledger;
 pub mod opencti;
 pub mod rabbitmq;
 pub mod registry;
+pub mod secrets;
 pub mod stix;
+pub mod tinyproxy;
+pub mod tls;
 pub mod understudy;
 pub mod usage;
 pub mod virustotal;
 pub mod watched;
 
+mod door;
 mod gate;
 mod random;
 mod recorded;

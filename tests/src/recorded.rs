@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 
+use crate::secrets::Watch;
+
 /// One request, as it arrived. A simulator keeps them in the order of arrival.
 #[derive(Clone, Debug)]
 pub struct Recorded {
@@ -26,6 +28,26 @@ impl Recorded {
             path: path.strip_prefix(prefix).unwrap_or(&path).to_owned(),
             query: parse_query(parts.uri.query().unwrap_or_default()),
             headers: headers(&parts.headers),
+        }
+    }
+
+    /// Looks for secrets, other than those whose names may stand in headers or in the address.
+    pub(crate) fn look_for_secrets(
+        &self,
+        watch: &Watch,
+        in_headers: impl Fn(&str) -> bool,
+        in_address: impl Fn(&str) -> bool,
+    ) {
+        for (name, value) in &self.headers {
+            let place = format!("the header {name} of {} {}", self.method, self.path);
+            watch.look(&place, value.as_bytes(), &in_headers);
+        }
+        let texts = self
+            .query
+            .iter()
+            .flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+        for text in texts.chain([self.path.as_str()]) {
+            watch.look("the address of a request", text.as_bytes(), &in_address);
         }
     }
 

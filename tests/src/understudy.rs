@@ -11,7 +11,8 @@ const MARK: &[u8] = b"stamp of the understudy:";
 /// Bytes behind the mark.
 const ROOM: usize = 24;
 
-/// The component of a version with a fault: `none`, `traps`, `fails`, `skips`, `other name` or `refuses settings`.
+/// The component of a version with a fault: `none`, `traps`, `fails`, `skips`, `other name`,
+/// `refuses settings` or `wants the key`.
 ///
 /// # Errors
 /// When it has not been built, or the stamp is too long.

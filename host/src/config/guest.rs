@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::duration;
 use super::load::{GuestDefaults, Invalid, Problem};
-use super::raw::Raw;
+use super::raw::{Raw, SECTIONS};
 use super::reader::{Entry, Reader};
+use super::table::{HOST_SETTINGS, SOURCE_SETTINGS};
 use crate::guest_source::{Digest, GuestSource};
 
 const DEFAULT_SOURCE: &str = "/guests/livehunt.wasm";
@@ -83,6 +84,43 @@ pub fn load_guest(raw: &Raw, given: Option<GuestSource>) -> Result<GuestSettings
         }),
         _ => Err(Invalid(reader.problems)),
     }
+}
+
+/// A guest that would be given settings of the host, or the key of another guest, among its own.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the guest asks for {0}, which is the host's")]
+pub struct Taken(String);
+
+impl GuestDefaults {
+    /// Whether the guest asks for nothing but settings of its own: it is told no secret of the host.
+    ///
+    /// # Errors
+    /// With the first that is not its own.
+    pub fn check(&self) -> Result<(), Taken> {
+        let is_hosts = |section: &&String| SECTIONS.contains(&section.to_lowercase().as_str());
+        if let Some(section) = self.config_sections.iter().find(is_hosts) {
+            let section = format!("the section {section} of the configuration file");
+            return Err(Taken(section));
+        }
+        let prefix = self.environment_prefix.to_uppercase();
+        for name in self.settings.iter().map(|name| name.to_uppercase()) {
+            let variable = format!("{prefix}_{name}");
+            if name.ends_with("API_KEY")
+                || SOURCE_SETTINGS.iter().any(|setting| setting.name == name)
+                || is_of_host(&variable)
+            {
+                return Err(Taken(variable));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the host has, or may come to have, a setting of this name.
+fn is_of_host(variable: &str) -> bool {
+    let section = variable.split('_').next().unwrap_or_default();
+    SECTIONS.contains(&section.to_lowercase().as_str())
+        || HOST_SETTINGS.iter().any(|setting| setting.name == variable)
 }
 
 impl Reader<'_> {

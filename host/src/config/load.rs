@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::SecretString;
+use url::Url;
 
 use super::duration;
 use super::raw::Raw;
@@ -110,7 +111,7 @@ impl Reader<'_> {
 
     fn opencti(&mut self) -> Option<OpenCti> {
         let entry = self.host("OPENCTI_URL");
-        let url = self.required_url(entry);
+        let url = self.required_url(entry).map(|url| self.without_login(url));
         let entry = self.host("OPENCTI_TOKEN");
         let token = self.required_secret(entry);
         let verify = self.verify();
@@ -121,6 +122,19 @@ impl Reader<'_> {
             verify,
             custom_headers,
         })
+    }
+
+    /// A login in the address would be sent in the header that the token needs.
+    fn without_login(&mut self, mut url: Url) -> Url {
+        let has_login = !url.username().is_empty() || url.password().is_some();
+        // Only an address without a host refuses, which this is not.
+        if has_login && url.set_username("").is_ok() && url.set_password(None).is_ok() {
+            self.warnings.push(
+                "OPENCTI_URL: user and password in the address are left out; the platform takes OPENCTI_TOKEN"
+                    .to_owned(),
+            );
+        }
+        url
     }
 
     fn verify(&mut self) -> Verify {

@@ -7,16 +7,18 @@ mod http;
 mod load;
 mod raw;
 mod reader;
+mod redaction;
 mod settings;
 mod table;
 #[cfg(test)]
 mod tests;
 mod unknown;
 
-pub use guest::{GuestSettings, load_guest};
+pub use guest::{GuestSettings, Taken, load_guest};
 pub use http::{Http, HttpError};
 pub use load::{GuestDefaults, Invalid, Problem, guest_settings, json_logging, load};
 pub use raw::{FileError, Raw};
+pub use redaction::Redaction;
 pub use settings::{
     BrokerOverrides, Connector, Directory, OpenCti, Queue, Settings, Sinks, Source, Verify,
 };

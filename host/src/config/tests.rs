@@ -851,6 +851,11 @@ fn authorities_that_cannot_be_read_are_refused_by_the_setting_that_names_them() 
             "-----BEGIN nothing",
             "SSL_CERT_FILE: no certificate in the PEM text",
         ),
+        (
+            "HTTPS_CA_CERTIFICATES",
+            "-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----",
+            "HTTPS_CA_CERTIFICATES: cannot read certificates from the PEM text: certificate 1: ",
+        ),
     ] {
         let error = Http::new(&environment(&[(setting, value)]))
             .unwrap_err()
@@ -866,4 +871,83 @@ fn authorities_that_cannot_be_read_are_refused_by_the_setting_that_names_them() 
         error.starts_with("OPENCTI_SSL_VERIFY: cannot read"),
         "{error}"
     );
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_refused_without_its_password() {
+    for (setting, value, usable) in [
+        ("HTTP_PROXY", "http://proxy:3128", true),
+        ("https_proxy", "proxy:3128", true),
+        ("HTTPS_PROXY", "https://user:SECRET@proxy", true),
+        ("HTTPS_PROXY", " ", true),
+        ("HTTPS_PROXY", "http://user:SECRET@proxy:port", false),
+        ("HTTPS_PROXY", "http://user:SECRET@1@proxy:3128", false),
+        ("HTTPS_PROXY", "http://user:SECRET%401@[::1]:3128", true),
+        ("HTTP_PROXY", "http://", false),
+        ("ALL_PROXY", "socks5://user:SECRET@proxy", false),
+    ] {
+        let http = Http::new(&environment(&[(setting, value)]));
+        assert_eq!(http.is_ok(), usable, "{value}");
+        if let Err(error) = http {
+            let shown = format!("{error} {error:?}");
+            assert!(
+                shown.contains(setting) && !shown.contains("SECRET"),
+                "{shown}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_login_in_the_platforms_address_is_left_out() {
+    let settings = settings(&[("OPENCTI_URL", "http://user:SECRET@opencti:8080")]);
+    assert_eq!(settings.opencti.url.as_str(), "http://opencti:8080/");
+    assert_eq!(
+        settings.warnings,
+        [
+            "OPENCTI_URL: user and password in the address are left out; the platform takes OPENCTI_TOKEN"
+        ]
+    );
+}
+
+#[test]
+fn a_guest_asks_for_nothing_but_settings_of_its_own() {
+    for (prefix, section, name, taken) in [
+        ("FEED", "feed", "EXTENSIONS", None),
+        ("FEED", "virustotal", "KEY_WORDS", None),
+        ("FEED", "feed", "API_KEY", Some("FEED_API_KEY")),
+        ("feed", "feed", "api_key", Some("FEED_API_KEY")),
+        ("FEED", "feed", "API_URL", Some("FEED_API_URL")),
+        (
+            "FEED",
+            "feed",
+            "OF_ANOTHER_API_KEY",
+            Some("FEED_OF_ANOTHER_API_KEY"),
+        ),
+        ("OPENCTI", "feed", "TOKEN", Some("OPENCTI_TOKEN")),
+        (
+            "OPENCTI_CUSTOM",
+            "feed",
+            "HEADERS",
+            Some("OPENCTI_CUSTOM_HEADERS"),
+        ),
+        ("MQ", "feed", "PASS", Some("MQ_PASS")),
+        ("HTTPS", "feed", "PROXY", Some("HTTPS_PROXY")),
+        (
+            "FEED",
+            "OpenCTI",
+            "TOKEN",
+            Some("the section OpenCTI of the configuration file"),
+        ),
+    ] {
+        let asked = GuestDefaults {
+            environment_prefix: prefix.to_owned(),
+            config_sections: vec![section.to_owned()],
+            settings: vec![name.to_owned()],
+            ..GuestDefaults::default()
+        };
+        let refused = asked.check().err().map(|error| error.to_string());
+        let expected = taken.map(|it| format!("the guest asks for {it}, which is the host's"));
+        assert_eq!(refused, expected, "{prefix} {name}");
+    }
 }

@@ -18,13 +18,15 @@ use serde_json::value::RawValue;
 use super::error::{Code, Error, Excerpt};
 use super::operations::{ABOUT, Operation, Variant};
 use super::version::Version;
-use crate::config::{Http, HttpError, OpenCti};
+use crate::config::{Http, HttpError, OpenCti, Redaction};
 
 /// An address that answers slowly is worth the wait (pycti waits 300 s), but a run must get on.
 const TIMEOUT: Duration = Duration::from_secs(120);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// No answer that we ask for comes near this.
 const MAX_ANSWER: usize = 8 << 20;
+/// Most bytes of an unexpected answer that are looked at.
+const MAX_EXCERPTED: usize = 16 << 10;
 /// First delay of a retry.
 const RETRY_BASE: Duration = Duration::from_secs(1);
 /// With these, eight tries take about two minutes: a platform or a broker restarts in that time.
@@ -61,6 +63,7 @@ pub struct Client {
 struct Shared {
     http: reqwest::Client,
     endpoint: String,
+    redaction: Redaction,
     retry_base: Duration,
     learned: Mutex<Learned>,
     requests: AtomicU64,
@@ -144,6 +147,7 @@ impl Client {
             shared: Arc::new(Shared {
                 http,
                 endpoint: format!("{}/graphql", settings.url.as_str().trim_end_matches('/')),
+                redaction: redaction(settings),
                 retry_base: RETRY_BASE,
                 learned: Mutex::new(Learned {
                     version: Version::NEWEST,
@@ -161,6 +165,7 @@ impl Client {
             shared: Arc::new(Shared {
                 http: self.shared.http.clone(),
                 endpoint: self.shared.endpoint.clone(),
+                redaction: self.shared.redaction.clone(),
                 retry_base,
                 learned: Mutex::new(Learned {
                     version: self.version(),
@@ -319,7 +324,7 @@ impl Client {
         request: reqwest::RequestBuilder,
     ) -> Result<Bytes, Error> {
         self.shared.requests.fetch_add(1, Ordering::Relaxed);
-        answer_of(operation, request).await
+        answer_of(operation, request, &self.shared.redaction).await
     }
 
     /// Sends a multipart request (graphql-multipart-request-spec) once.
@@ -364,6 +369,15 @@ fn headers(settings: &OpenCti, user_agent: &str) -> Result<HeaderMap, ClientErro
     Ok(headers)
 }
 
+/// What we tell the platform and whatever stands before it.
+fn redaction(settings: &OpenCti) -> Redaction {
+    let token = Redaction::default().with(settings.token.expose_secret(), "[token]");
+    let values = settings.custom_headers.iter().map(|(_, value)| value);
+    values
+        .filter_map(|value| value.to_str().ok())
+        .fold(token, |all, value| all.with(value, "[header]"))
+}
+
 /// What to wait before the next try: what the platform asks for, where it does.
 fn delay_after(error: &Error, delay: Duration) -> Option<Duration> {
     match error.retry_after() {
@@ -378,6 +392,7 @@ fn delay_after(error: &Error, delay: Duration) -> Option<Duration> {
 async fn answer_of(
     operation: &'static Operation,
     request: reqwest::RequestBuilder,
+    redaction: &Redaction,
 ) -> Result<Bytes, Error> {
     let mut response = request.send().await.map_err(Error::network)?;
     let status = response.status();
@@ -399,22 +414,28 @@ async fn answer_of(
         let code = first.extensions.code.as_deref().or(first.name.as_deref());
         return Err(Error::GraphQl {
             operation,
-            code: Code::parse(code.unwrap_or("(no code)")),
-            message: first.message.clone(),
+            code: Code::parse(&redaction.strike(code.unwrap_or("(no code)"))),
+            message: redaction.strike(&first.message),
         });
     }
+    let excerpt = || {
+        let beginning = body.get(..MAX_EXCERPTED).unwrap_or(&body);
+        Excerpt::of(
+            redaction
+                .strike(&String::from_utf8_lossy(beginning))
+                .as_bytes(),
+        )
+    };
     if !status.is_success() {
         return Err(Error::Status {
             status: status.as_u16(),
             retry_after,
-            excerpt: Excerpt::of(&body),
+            excerpt: excerpt(),
         });
     }
     match envelope {
         Ok(Envelope { data: Some(_), .. }) => Ok(body.freeze()),
-        _ => Err(Error::NotGraphQl {
-            excerpt: Excerpt::of(&body),
-        }),
+        _ => Err(Error::NotGraphQl { excerpt: excerpt() }),
     }
 }
 

@@ -96,7 +96,7 @@ impl NetworkFailure {
         match self {
             Self::Dns => "check the host name in OPENCTI_URL",
             Self::Refused => {
-                "check host and port in OPENCTI_URL, and that the platform has started"
+                "check host and port in OPENCTI_URL, that the platform has started, and HTTP_PROXY, HTTPS_PROXY and NO_PROXY where a proxy is on the way"
             }
             Self::Tls => {
                 "check https in OPENCTI_URL, and the certificate authorities in HTTPS_CA_CERTIFICATES or OPENCTI_SSL_VERIFY"
@@ -240,6 +240,11 @@ impl Error {
                 code: Code::AuthRequired | Code::Forbidden | Code::Account(_),
                 ..
             } | Self::Missing { .. }
+                // A certificate does not mend itself.
+                | Self::Network {
+                    failure: NetworkFailure::Tls,
+                    ..
+                }
         )
     }
 
@@ -356,7 +361,9 @@ fn status_advice(status: u16) -> &'static str {
         300..=399 => {
             "OPENCTI_URL must be the address that the platform itself uses, a redirect is not followed"
         }
-        401 | 407 => "a proxy wants a login: check OPENCTI_CUSTOM_HEADERS and HTTPS_PROXY",
+        401 | 407 => {
+            "a proxy wants a login: check OPENCTI_CUSTOM_HEADERS, HTTP_PROXY and HTTPS_PROXY"
+        }
         404 | 405 => "OPENCTI_URL must be the base address of the platform, without /graphql",
         413 => "the request is larger than the platform or a proxy before it allows",
         429 => "the platform or a proxy before it limits the rate of requests",
@@ -411,6 +418,17 @@ mod tests {
         ] {
             let error = graphql(code, message);
             assert_eq!(error.is_transient(), transient, "{error}");
+            assert_eq!(error.is_configuration(), configuration, "{error}");
+        }
+        for (failure, configuration) in [
+            (NetworkFailure::Refused, false),
+            (NetworkFailure::Tls, true),
+        ] {
+            let error = Error::Network {
+                failure,
+                detail: String::new(),
+            };
+            assert!(error.is_transient(), "{error}");
             assert_eq!(error.is_configuration(), configuration, "{error}");
         }
         for (status, transient) in [(429, true), (503, true), (413, false), (404, false)] {

@@ -2,6 +2,7 @@
 //! here changes anything.
 
 mod guests;
+mod server;
 
 use std::net::SocketAddr;
 
@@ -53,12 +54,7 @@ pub async fn serve(
     let address = listener.local_addr().unwrap_or(address);
     tracing::info!("metrics at http://{address}/metrics, status at http://{address}/status.json");
     let router = router(prometheus, guests);
-    tokio::spawn(async move {
-        let server = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-        if let Err(error) = server.await {
-            tracing::error!(%error, "metrics and status are not shown any more");
-        }
-    });
+    tokio::spawn(server::serve(listener, router, stop));
     Ok(())
 }
 

@@ -116,13 +116,14 @@ impl Exchange {
                 "guest {guest} takes over from {present}; rehearsal: {comparison}"
             ),
             Err(error) => {
+                self.chooser.refuse(guest.digest());
+                self.live
+                    .note_refusal(guest.to_string(), Some(guest.digest()), error.to_string());
+                // After the note: who reads the log finds it in the status.
                 tracing::error!(
                     digest = %guest.digest(),
                     "guest {guest} does not take over: {error}; {present} goes on"
                 );
-                self.chooser.refuse(guest.digest());
-                self.live
-                    .note_refusal(guest.to_string(), Some(guest.digest()), error.to_string());
             }
         }
     }

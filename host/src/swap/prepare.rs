@@ -21,6 +21,9 @@ pub enum Unfit {
     /// It is no guest.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// It asks for what is not its own.
+    #[error(transparent)]
+    Taken(#[from] config::Taken),
     /// It refuses the user's settings.
     #[error("the settings are refused:{}", .problems.iter().map(|it| format!("\n  {prefix}_{}: {}", it.setting, it.reason)).collect::<String>())]
     Settings {
@@ -52,13 +55,14 @@ impl Workshop {
     /// Opens a guest with the user's settings, and logs what it has to say about them.
     ///
     /// # Errors
-    /// When it refuses them, or fails.
+    /// When it asks for settings of the host, refuses its own, or fails.
     pub fn open(&self, guest: &Guest) -> Result<Pool, Unfit> {
-        let settings: Vec<Setting> =
-            config::guest_settings(&self.raw, &defaults(guest.description()))
-                .into_iter()
-                .map(|(name, value)| Setting { name, value })
-                .collect();
+        let defaults = defaults(guest.description());
+        defaults.check()?;
+        let settings: Vec<Setting> = config::guest_settings(&self.raw, &defaults)
+            .into_iter()
+            .map(|(name, value)| Setting { name, value })
+            .collect();
         let mut mapper = guest.open(&settings).map_err(|error| match error {
             OpenError::Settings(problems) => Unfit::Settings {
                 prefix: guest.description().connector.environment_prefix.clone(),

@@ -28,7 +28,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, redirect};
 use secrecy::ExposeSecret as _;
 
-use crate::config::{Http, HttpError, Source, Verify};
+use crate::config::{Http, HttpError, Redaction, Source, Verify};
 
 pub use counters::Requests;
 pub use document::Document;
@@ -150,8 +150,10 @@ impl Client {
             .build()?;
         let transport = Transport {
             api,
+            redaction: Redaction::default()
+                .with(source.api_key.expose_secret(), "[key]")
+                .with_login_of(&root),
             root,
-            key: source.api_key.clone(),
             rate: Rate::per_minute(source.requests_per_minute),
             retry_base,
             counters: Counters::default(),

@@ -34,9 +34,11 @@ impl NetworkFault {
     pub(super) fn hint(self) -> &'static str {
         match self {
             Self::Dns => "; check API_URL and the DNS of this machine",
-            Self::Refused => "; check API_URL, and HTTPS_PROXY where the way out is a proxy",
+            Self::Refused => {
+                "; check API_URL, and HTTP_PROXY, HTTPS_PROXY and NO_PROXY where the way out is a proxy"
+            }
             Self::Tls => {
-                "; where a proxy reads HTTPS, give its certificate authority to the connector"
+                "; check https in API_URL; where a proxy reads HTTPS, give its certificate authority in HTTPS_CA_CERTIFICATES"
             }
             Self::Proxy => "; check HTTPS_PROXY, its credentials and NO_PROXY",
             Self::Timeout | Self::Interrupted | Self::Other => "",

@@ -7,12 +7,12 @@ use backon::{ExponentialBuilder, Retryable as _};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode};
-use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
 use super::counters::{Counters, count};
 use super::error::Error;
+use crate::config::Redaction;
 
 /// Tries after the first.
 const RETRIES: usize = 4;
@@ -33,8 +33,7 @@ const MAX_EXCERPT: usize = 200;
 pub(super) struct Transport {
     pub(super) api: reqwest::Client,
     pub(super) root: Url,
-    /// Kept to strike it out of messages.
-    pub(super) key: SecretString,
+    pub(super) redaction: Redaction,
     pub(super) rate: Rate,
     /// Pause before the second try; doubled for each further one.
     pub(super) retry_base: Duration,
@@ -145,9 +144,9 @@ impl Transport {
         }
     }
 
-    /// Someone else's words on one line, without the key should they repeat it.
+    /// Someone else's words on one line, without the key and the login should they repeat them.
     pub(super) fn excerpt(&self, words: &str) -> String {
-        let words = words.replace(self.key.expose_secret(), "[key]");
+        let words = self.redaction.strike(words);
         let line: Vec<&str> = words
             .split(|c: char| c.is_whitespace() || c.is_control())
             .filter(|word| !word.is_empty())

@@ -276,7 +276,8 @@ async fn take(
         delivery.ack(BasicAckOptions::default()).await?;
         return Ok(());
     }
-    let purges = platform.read(|it| it.purges);
+    let (purges, watch) = platform.read(|it| (it.purges, Arc::clone(&it.watch)));
+    watch.look("a message", &delivery.data, |_| false);
     platform.wait(|it| !it.paused).await;
     let properties = Properties {
         delivery_mode: *delivery.properties.delivery_mode(),

@@ -45,19 +45,27 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
 async fn answer(State(shared): State<Arc<Shared>>, request: HttpRequest) -> Response {
     let (parts, content) = request.into_parts();
     let recorded = Recorded::new(&parts, "");
+    let watch = shared.platform.read(|platform| Arc::clone(&platform.watch));
+    recorded.look_for_secrets(&watch, is_of_the_platform, |_| false);
     let content_type = recorded
         .header(header::CONTENT_TYPE.as_str())
         .unwrap_or_default();
     let body = if content_type.starts_with("multipart/form-data") {
         match Multipart::from_request(HttpRequest::from_parts(parts, content), &()).await {
-            Ok(parts) => upload::read(parts).await,
+            Ok(parts) => upload::read(parts).await.inspect(|body| {
+                let variables = body.variables.to_string();
+                watch.look("the form of a request", variables.as_bytes(), |_| false);
+            }),
             Err(error) => Err(Unreadable::Malformed(error.to_string())),
         }
     } else {
         match to_bytes(content, MAX_BODY).await {
-            Ok(bytes) => Body::parse(&bytes).ok_or_else(|| {
-                Unreadable::Malformed("the body is not a GraphQL request".to_owned())
-            }),
+            Ok(bytes) => {
+                watch.look("the body of a request", &bytes, |_| false);
+                Body::parse(&bytes).ok_or_else(|| {
+                    Unreadable::Malformed("the body is not a GraphQL request".to_owned())
+                })
+            }
             Err(_) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
         }
     };
@@ -75,6 +83,11 @@ async fn answer(State(shared): State<Arc<Shared>>, request: HttpRequest) -> Resp
             StatusCode::BAD_REQUEST.into_response()
         }
     }
+}
+
+/// The token and the headers of the settings belong there, in a header.
+fn is_of_the_platform(secret: &str) -> bool {
+    secret.starts_with("OPENCTI_")
 }
 
 async fn respond(shared: &Shared, recorded: Recorded, body: &Body) -> Response {

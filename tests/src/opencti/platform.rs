@@ -1,6 +1,7 @@
 //! All that the simulated platform holds.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use super::store::Store;
 use super::version::Version;
 use super::work::Work;
 use crate::fault::Faults;
+use crate::secrets::Watch;
 
 /// The account whose token is accepted.
 pub(crate) struct User {
@@ -52,6 +54,8 @@ pub struct Platform {
     pub broken_uploads: usize,
     /// Planned faults.
     pub faults: Faults,
+    /// Looks for secrets in what arrives.
+    pub(crate) watch: Arc<Watch>,
     /// The worker takes nothing while this is set.
     pub(crate) paused: bool,
     /// What was pushed by API and waits for the worker.
@@ -84,6 +88,7 @@ impl Platform {
             validity_problems: BTreeSet::new(),
             broken_uploads: 0,
             faults: Faults::default(),
+            watch: Arc::default(),
             paused: false,
             waiting: VecDeque::new(),
             purges: 0,

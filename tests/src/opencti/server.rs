@@ -21,6 +21,7 @@ use super::version::Version;
 use super::work::Work;
 use crate::fault::{Call, Fault};
 use crate::gate::Gate;
+use crate::secrets::{Secrets, Watch};
 use crate::serve::{Listening, bind};
 use crate::watched::Watched;
 
@@ -48,7 +49,7 @@ impl Default for Options {
             version: Version::default(),
             amqp_url: None,
             lasting_queues: false,
-            token: "simulated-token".to_owned(),
+            token: "token-of-the-simulated/opencti+".to_owned(),
             capabilities: CONNECTOR_ROLE.iter().map(|it| (*it).to_owned()).collect(),
             latency: Duration::ZERO,
         }
@@ -134,6 +135,21 @@ impl Server {
     #[must_use]
     pub fn token(&self) -> &str {
         &self.shared.token
+    }
+
+    /// What a connector learns here and must not show.
+    pub(crate) fn secrets(&self) -> Secrets {
+        let mut secrets = Secrets::default();
+        let password = self.read(|platform| platform.queues.connection["pass"].clone());
+        secrets.add(
+            "password of RabbitMQ",
+            password.as_str().unwrap_or_default(),
+        );
+        secrets
+    }
+
+    pub(crate) fn watch(&self) -> Arc<Watch> {
+        self.read(|platform| Arc::clone(&platform.watch))
     }
 
     /// Looks at the platform.
@@ -397,5 +413,11 @@ impl Server {
             Some(broker) => broker.close().await,
             None => Ok(()),
         }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.watch().assert_nothing_found();
     }
 }

@@ -410,12 +410,12 @@ async fn planned_faults_come_before_the_platform_acts_or_after() {
 #[tokio::test]
 async fn the_schema_is_served_from_its_release_on_to_who_may_see_it() {
     for (version, token, status) in [
-        ("6.8.0", "simulated-token", 200),
-        ("6.8.0", "other", 401),
-        ("6.7.9", "simulated-token", 404),
+        ("6.8.0", None, 200),
+        ("6.8.0", Some("other"), 401),
+        ("6.7.9", None, 404),
     ] {
         let server = start(version).await;
-        let token = format!("Bearer {token}");
+        let token = format!("Bearer {}", token.unwrap_or(server.token()));
         let url = format!("{}/schema", server.url());
         let answer = request("GET", &url, &[("authorization", token.as_str())], b"").await;
         assert_eq!(answer.status, status, "{version}");

@@ -17,6 +17,7 @@ use super::world::{Kind, World};
 use crate::fault::{Call, Fault};
 use crate::gate::Gate;
 use crate::recorded::Recorded;
+use crate::secrets::{Secrets, Watch};
 use crate::serve::{Listening, bind};
 use crate::watched::Watched;
 
@@ -34,7 +35,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            api_key: "simulated-api-key".to_owned(),
+            api_key: "key-of-the-simulated/virustotal+".to_owned(),
             latency: Duration::ZERO,
         }
     }
@@ -44,6 +45,7 @@ struct Shared {
     world: Watched<World>,
     place: Place,
     gate: Gate<Recorded>,
+    watch: Arc<Watch>,
 }
 
 /// A running simulator. It stops when this is dropped.
@@ -77,6 +79,7 @@ impl Server {
             world: Watched::new(world),
             place,
             gate: Gate::default(),
+            watch: Arc::default(),
         });
         let router = |shared: &Arc<Shared>| Router::new().with_state(Arc::clone(shared));
         let api_router = router(&shared)
@@ -108,6 +111,17 @@ impl Server {
     #[must_use]
     pub fn api_key(&self) -> &str {
         &self.shared.place.api_key
+    }
+
+    /// What a connector learns here and must not show.
+    pub(crate) fn secrets(&self) -> Secrets {
+        let mut secrets = Secrets::default();
+        secrets.add(SIGNED_URL, storage::SIGNATURE);
+        secrets
+    }
+
+    pub(crate) fn watch(&self) -> Arc<Watch> {
+        Arc::clone(&self.shared.watch)
     }
 
     /// Looks at the world.
@@ -178,8 +192,23 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.watch.assert_nothing_found();
+    }
+}
+
+/// Name of the secret in the address of a file.
+const SIGNED_URL: &str = "signature of a URL";
+
+/// The key, and a login in the address of the API, belong there, in a header.
+fn is_of_the_api(secret: &str) -> bool {
+    secret.ends_with("_API_KEY") || secret.ends_with("_API_URL")
+}
+
 async fn answer_api(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let recorded = Recorded::new(&request.into_parts().0, ROOT);
+    recorded.look_for_secrets(&shared.watch, is_of_the_api, |_| false);
     shared.gate.pass(recorded.clone()).await;
     let (fault, response) = shared.world.edit(|world| {
         let call = Call {
@@ -203,5 +232,7 @@ async fn answer_api(State(shared): State<Arc<Shared>>, request: Request) -> Resp
 
 async fn answer_storage(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    storage::answer(&shared.world, &parts.method, Recorded::new(&parts, ""))
+    let recorded = Recorded::new(&parts, "");
+    recorded.look_for_secrets(&shared.watch, |_| false, |name| name == SIGNED_URL);
+    storage::answer(&shared.world, &parts.method, recorded)
 }

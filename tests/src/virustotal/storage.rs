@@ -14,7 +14,7 @@ use crate::recorded::Recorded;
 use crate::watched::Watched;
 
 /// Says who made the URL; the real one is a long HMAC.
-const SIGNATURE: &str = "c2ltdWxhdGVk/c2lnbmF0dXJl+w==";
+pub(super) const SIGNATURE: &str = "c2ltdWxhdGVk/c2lnbmF0dXJl+w==";
 
 pub(super) fn signed_url(place: &Place, sha256: &str) -> String {
     let signature =

@@ -50,9 +50,14 @@ impl Guest for Understudy {
         } else {
             "understudy"
         };
+        let settings = if fault == "wants the key" {
+            r#"{"name":"API_KEY","kind":"text","default":"","help":"Not its own."}"#
+        } else {
+            ""
+        };
         format!(
             r#"{{"name":"{name}","version":"{version}","connector":{{"name":"Understudy","scope":["Identity"],
-            "environment_prefix":"VIRUSTOTAL_LIVEHUNT_NOTIFICATIONS","config_sections":[]}},"settings":[]}}"#
+            "environment_prefix":"VIRUSTOTAL_LIVEHUNT_NOTIFICATIONS","config_sections":[]}},"settings":[{settings}]}}"#
         )
     }
 }
