@@ -17,6 +17,11 @@ test *arguments: test-guests
     tests/packages.sh tinyproxy
     cargo test --locked --workspace "$@"
 
+# Run the long tests: the connector killed hundreds of times; minutes to hours.
+soak *arguments: build
+    tests/rabbitmq.sh
+    cargo test --locked --release --package connector-tests --test soak -- --ignored --nocapture "$@"
+
 # Build target/release/connector-host and target/livehunt.wasm.
 build: guest
     cargo build --locked --release --package connector-host

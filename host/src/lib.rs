@@ -2,7 +2,7 @@
 //! moves the bytes between VirusTotal, OpenCTI and RabbitMQ.
 //!
 //! Imports run downwards only: `cli` → `schedule`, `swap`, `status` → `pipeline` → `runtime`, `virustotal`, `opencti`,
-//! `delivery` → `config` → `guest_source`; `state` and `telemetry` know nobody.
+//! `delivery` → `config` → `guest_source`; `state`, `step` and `telemetry` know nobody.
 
 pub mod cli;
 pub mod config;
@@ -14,6 +14,7 @@ pub mod runtime;
 pub mod schedule;
 pub mod state;
 pub mod status;
+pub mod step;
 pub mod swap;
 pub mod telemetry;
 pub mod virustotal;

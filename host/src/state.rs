@@ -21,6 +21,9 @@ const FINGERPRINTS: usize = 512;
 /// Failed items that are kept.
 const FAILED: usize = 50;
 
+/// Items to remove at the source that are kept: more than a batch has.
+const REMOVALS: usize = 200;
+
 /// Characters of a failed item's id that are kept: the longest id. An element without one is told by all its bytes.
 const FAILED_ID: usize = 128;
 
@@ -39,6 +42,9 @@ pub struct State {
     /// Items that could not be mapped, newest last.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     failed: VecDeque<FailedItem>,
+    /// Ids of items that are done and to be removed at the source, newest last.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    removals: VecDeque<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +106,7 @@ impl State {
                 done: VecDeque::new(),
             },
             failed: VecDeque::new(),
+            removals: VecDeque::new(),
         }
     }
 
@@ -201,6 +208,29 @@ impl State {
         } else {
             None
         }
+    }
+
+    /// Notes an item that is to be removed at the source. Answers the one that fell off a full list.
+    pub fn mark_for_removal(&mut self, id: &str) -> Option<String> {
+        if !self.removals.iter().any(|other| other == id) {
+            self.removals.push_back(id.to_owned());
+        }
+        if self.removals.len() > REMOVALS {
+            self.removals.pop_front()
+        } else {
+            None
+        }
+    }
+
+    /// The item that is to be removed at the source next.
+    #[must_use]
+    pub fn next_removal(&self) -> Option<&str> {
+        self.removals.front().map(String::as_str)
+    }
+
+    /// The next removal is over.
+    pub fn end_removal(&mut self) {
+        self.removals.pop_front();
     }
 
     /// Writes down that an item on the list of failures failed once more. The checkpoint has passed it before.
@@ -353,6 +383,31 @@ mod tests {
         }
         assert!(state.is_done(&element(99), 0));
         assert!(state.to_json().len() < 32_000, "{}", state.to_json().len());
+    }
+
+    #[test]
+    fn removals_are_kept_in_order_until_they_are_over() {
+        let mut state = State::starting_at(0);
+        for id in ["a", "b", "a"] {
+            assert_eq!(state.mark_for_removal(id), None);
+        }
+        let mut state = State::parse(&state.to_json()).unwrap().unwrap();
+        for id in ["a", "b"] {
+            assert_eq!(state.next_removal(), Some(id));
+            state.end_removal();
+        }
+        assert_eq!(state.next_removal(), None);
+        assert_eq!(state, State::starting_at(0));
+    }
+
+    #[test]
+    fn a_full_list_of_removals_drops_the_oldest_and_says_so() {
+        let mut state = State::starting_at(0);
+        let dropped: Vec<_> = (0..=REMOVALS)
+            .filter_map(|item| state.mark_for_removal(&item.to_string()))
+            .collect();
+        assert_eq!(dropped, ["0"]);
+        assert_eq!(state.next_removal(), Some("1"));
     }
 
     #[test]

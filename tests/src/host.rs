@@ -1,6 +1,7 @@
 //! The connector as a process, between the simulators.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -19,6 +20,9 @@ use crate::{opencti, virustotal};
 
 /// Longest time that a run in a test may take; a hang is then a failure with a log.
 const TIMEOUT: Duration = Duration::from_secs(180);
+
+/// Number of the signal.
+const SIGKILL: i32 = 9;
 
 /// Prefix of the guest's settings.
 const PREFIX: &str = "VIRUSTOTAL_LIVEHUNT_NOTIFICATIONS";
@@ -321,6 +325,27 @@ impl Running {
         Ok(())
     }
 
+    /// Kills it as soon as the moment has come. Answers what it left where it ended before.
+    ///
+    /// # Errors
+    /// When the moment does not come.
+    pub async fn kill_at(
+        mut self,
+        moment: impl Future<Output = Result<()>>,
+    ) -> Result<Option<Finished>> {
+        tokio::select! {
+            moment = moment => {
+                moment?;
+                self.kill().await?;
+                Ok(None)
+            }
+            ended = self.child.wait() => {
+                ended?;
+                self.finish().await.map(Some)
+            }
+        }
+    }
+
     /// Waits until it ends.
     ///
     /// # Errors
@@ -331,6 +356,7 @@ impl Running {
             .with_context(|| format!("the connector does not end:\n{}", self.log()))??;
         Ok(Finished {
             success: status.success(),
+            killed: status.signal() == Some(SIGKILL),
             output: self.output.whole().await?,
             log: self.log.whole().await?,
         })
@@ -342,6 +368,8 @@ impl Running {
 pub struct Finished {
     /// Whether its exit code is 0.
     pub success: bool,
+    /// Whether SIGKILL ended it.
+    pub killed: bool,
     /// Standard output.
     pub output: String,
     /// Standard error.

@@ -8,9 +8,11 @@
 
 pub mod body;
 pub mod certificates;
+pub mod crash;
 pub mod fault;
 pub mod fixtures;
 pub mod host;
+pub mod ledger;
 pub mod opencti;
 pub mod rabbitmq;
 pub mod registry;
@@ -24,6 +26,7 @@ pub mod watched;
 pub mod written;
 
 mod door;
+mod gate;
 mod random;
 mod recorded;
 mod serve;

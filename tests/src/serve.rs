@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::middleware::{self, Next};
+use axum::response::IntoResponse as _;
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -36,18 +38,19 @@ pub(crate) async fn bind() -> std::io::Result<Bound> {
 }
 
 impl Bound {
-    /// Answers with `router`, every answer `latency` later than it could be.
+    /// Answers with `router`, every answer `latency` later than it could be. What has arrived takes effect, also
+    /// when its sender is gone by then.
     pub(crate) fn serve(self, router: Router, latency: Duration) -> Listening {
-        let router = if latency.is_zero() {
-            router
-        } else {
-            router.layer(middleware::from_fn(
-                move |request: Request, next: Next| async move {
+        let router = router.layer(middleware::from_fn(
+            move |request: Request, next: Next| async move {
+                if !latency.is_zero() {
                     tokio::time::sleep(latency).await;
-                    next.run(request).await
-                },
-            ))
-        };
+                }
+                tokio::spawn(next.run(request))
+                    .await
+                    .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+            },
+        ));
         let (stop, stopped) = oneshot::channel::<()>();
         // Without TCP_NODELAY, Nagle's algorithm and delayed acknowledgements add 40 ms to an answer.
         let listener = self.listener.tap_io(|stream| {

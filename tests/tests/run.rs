@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use connector_tests::fault::{Fault, path};
+use connector_tests::fault::{Fault, method, path};
 use connector_tests::fixtures::{Scenario, now};
 use connector_tests::host::{CONNECTOR_ID, Host, rabbitmq};
 use connector_tests::virustotal::{Kind, error_body};
@@ -367,6 +367,39 @@ async fn notifications_are_deleted_only_when_delivered() -> Result<()> {
     let delivered = ids(&platform, "incident").len();
     assert!(delivered > 0 && delivered < 20, "{}", run.summary());
     assert_eq!(virustotal.deletions().len(), delivered, "{}", run.summary());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_source_does_not_remove_for_now_is_removed_by_the_next_run() -> Result<()> {
+    let scenario = Scenario {
+        mixed: false,
+        ..Scenario::of_today(6)
+    };
+    let virustotal = virustotal::Server::start(scenario.world()).await?;
+    let platform = platform(opencti::Options::default()).await?;
+    let host = Host::new(&virustotal, &platform)?.setting("DELETE_NOTIFICATION", "true");
+    virustotal.edit(|world| {
+        let removal = || method("DELETE", "/ioc_stream_notifications");
+        let refusal = |status, code| Fault::Status(status, error_body(code, "no"));
+        // The first removal is refused for good, the third for now.
+        world
+            .faults
+            .after(0, removal(), refusal(403, "ForbiddenError"));
+        world
+            .faults
+            .after(1, removal(), refusal(429, "QuotaExceededError"));
+    });
+    let first = host.run_once().await?;
+    assert!(first.success, "{}", first.log);
+    assert_eq!(ids(&platform, "incident").len(), 6, "{}", first.summary());
+    assert_eq!(virustotal.deletions().len(), 1, "{}", first.summary());
+    let second = host.run_once().await?;
+    assert!(second.success, "{}", second.log);
+    assert_eq!(virustotal.deletions().len(), 5, "{}", second.summary());
+    let removals = virustotal.count(Kind::Deletion);
+    host.run_once().await?;
+    assert_eq!(virustotal.count(Kind::Deletion), removals);
     Ok(())
 }
 

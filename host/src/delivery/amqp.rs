@@ -21,6 +21,7 @@ use super::message::messages;
 use super::{Batch, BrokerFailure, Error};
 use crate::config::{BrokerOverrides, Connector, Http};
 use crate::opencti::{Client, Feature, Registration, Work};
+use crate::step::Step;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Not while the broker blocks publishers: that is waited for.
@@ -82,6 +83,7 @@ impl Amqp {
         let counted = work.filter(|_| work_id.is_some());
         if let Some(work) = counted {
             work.add_expectations(signed(batch.len())).await?;
+            Step::ObjectsAnnounced.reached();
         }
         let mut outstanding: Vec<usize> = (0..messages.len()).collect();
         let result = self
@@ -148,6 +150,7 @@ impl Amqp {
                 }
             }
         }
+        Step::BatchPublished.reached();
         for (index, confirm) in confirms {
             let failed = match confirmation(confirm, &status).await {
                 Some(Ok(Confirmation::Ack(None) | Confirmation::NotRequested)) => {

@@ -18,6 +18,7 @@ pub use error::{BrokerFailure, Error};
 
 use crate::config::{Connector, Http, Queue, Sinks};
 use crate::opencti::{Client, Registration, Work};
+use crate::step::Step;
 use amqp::Amqp;
 use api::Api;
 use directory::Directory;
@@ -90,6 +91,7 @@ impl Deliverer {
                 Sink::Api(api) => api.deliver(batch, work).await?,
                 Sink::Directory(directory) => directory.deliver(batch).await?,
             }
+            Step::SinkServed.reached();
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use super::stop::Stop;
 use crate::delivery::{Batch, Object};
 use crate::opencti::ArtifactUpload;
 use crate::runtime::Artifact;
+use crate::step::Step;
 use crate::virustotal::{self, DownloadRequest};
 
 /// Tries of one file: each is a download in the source's quota.
@@ -53,6 +54,7 @@ impl Run<'_> {
                 Copied::Yes => {
                     self.copied.insert(artifact.sha256.clone());
                     self.report.artifacts += 1;
+                    Step::FileCopied.reached();
                     return Ok(true);
                 }
                 Copied::No(reason) => return Ok(self.give_up(artifact, &reason).await),
@@ -114,6 +116,7 @@ impl Run<'_> {
             .deliverer
             .deliver(&ahead, Some(&self.work))
             .await?;
+        Step::AuthorSent.reached();
         let begun = tokio::time::Instant::now();
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(100))

@@ -9,6 +9,7 @@ mod answers;
 mod artifacts;
 mod decide;
 mod remark;
+mod removals;
 mod report;
 mod retry;
 mod run;

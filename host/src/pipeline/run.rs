@@ -17,6 +17,7 @@ use crate::delivery::{Batch, Deliverer, Object};
 use crate::opencti::{self, Generation, Saved, StateKeeper, Work};
 use crate::runtime::{Emission, Guest, Item, Live};
 use crate::state::State;
+use crate::step::Step;
 use crate::virustotal::{self, FeedRequest, ItemId};
 
 /// Items that are decided on at a time.
@@ -85,7 +86,7 @@ pub(super) struct Run<'a> {
     generation: Generation,
     /// Checkpoint at the run's begin.
     begun_at: u64,
-    state: State,
+    pub(super) state: State,
     answers: Arc<LiveAnswers>,
     pub(super) work: Work,
     batch: Batch,
@@ -112,7 +113,7 @@ pub(super) enum Fate {
     /// The source does not have it any more.
     Gone,
     Delivered {
-        acknowledge: Option<ItemId>,
+        acknowledge: bool,
     },
 }
 
@@ -164,6 +165,7 @@ impl<'a> Run<'a> {
         if let Err(error) = self.work.close(&self.report.summary(), in_error).await {
             tracing::warn!(%error, "cannot close the work on the platform");
         }
+        Step::WorkClosed.reached();
         let Self { pipeline, .. } = self;
         Report {
             source_requests: pipeline.source.requests().in_all(),
@@ -200,6 +202,7 @@ impl<'a> Run<'a> {
     }
 
     async fn read(&mut self, stop: &CancellationToken) -> Result<End, Stop> {
+        self.remove_what_was_left().await?;
         let mut feed = self.pipeline.source.feed(self.feed()?);
         loop {
             let page = tokio::select! {
@@ -210,6 +213,7 @@ impl<'a> Run<'a> {
             let Some(page) = page else {
                 return Ok(End::Drained);
             };
+            Step::PageRead.reached();
             let (items, limited) = self.select(page);
             self.process(items, stop).await?;
             if limited {
@@ -302,6 +306,7 @@ impl<'a> Run<'a> {
                 return Ok(());
             };
             let (decision, remarks, guest) = decided?;
+            Step::Decided.reached();
             for remark in &remarks {
                 log_remark(remark, Some(id.as_str()));
             }
@@ -336,7 +341,7 @@ impl<'a> Run<'a> {
                 Fate::Failed(reason)
             }
             Decision::Emit(emission) => {
-                let acknowledge = emission.acknowledge.then(|| id.clone());
+                let acknowledge = emission.acknowledge;
                 self.collect(emission).await?;
                 Fate::Delivered { acknowledge }
             }
@@ -374,10 +379,12 @@ impl<'a> Run<'a> {
         }
         let pipeline = self.pipeline;
         if !self.batch.is_empty() {
+            Step::BatchReady.reached();
             pipeline
                 .deliverer
                 .deliver(&self.batch, Some(&self.work))
                 .await?;
+            Step::BatchDelivered.reached();
             self.report.bundles += 1;
             for object in self.batch.objects() {
                 self.report.count_object(&object.id);
@@ -389,17 +396,22 @@ impl<'a> Run<'a> {
         for entry in &entries {
             self.mark(entry);
         }
-        match pipeline
-            .keeper
-            .save(self.generation, self.state.to_json())
-            .await?
-        {
-            Saved::Stored => {}
-            Saved::Reset => return Err(Stop::Reset),
-        }
+        Step::StateMarked.reached();
+        self.save().await?;
         (self.progress)(&self.report);
-        self.acknowledge(entries).await;
-        Ok(())
+        self.remove_delivered().await
+    }
+
+    /// Pushes the state to the platform.
+    pub(super) async fn save(&self) -> Result<(), Stop> {
+        let state = self.state.to_json();
+        match self.pipeline.keeper.save(self.generation, state).await? {
+            Saved::Stored => {
+                Step::StateSaved.reached();
+                Ok(())
+            }
+            Saved::Reset => Err(Stop::Reset),
+        }
     }
 
     fn mark(&mut self, entry: &Entry) {
@@ -419,6 +431,9 @@ impl<'a> Run<'a> {
             (_, Task::Failures) => {
                 self.state.forget_failed(&entry.id);
             }
+        }
+        if let Fate::Delivered { acknowledge: true } = entry.fate {
+            self.mark_for_removal(&entry.id);
         }
     }
 
@@ -444,27 +459,6 @@ impl<'a> Run<'a> {
                 && let Err(error) = self.work.report_error(reason, &entry.id).await
             {
                 tracing::warn!(%error, "cannot report a failed notification on the work");
-            }
-        }
-    }
-
-    /// Removes delivered notifications at the source. What cannot be removed is delivered all the same.
-    async fn acknowledge(&mut self, entries: Vec<Entry>) {
-        for entry in entries {
-            let Fate::Delivered {
-                acknowledge: Some(id),
-            } = entry.fate
-            else {
-                continue;
-            };
-            match self.pipeline.source.remove(&id).await {
-                Ok(()) => self.report.removed += 1,
-                Err(error) => {
-                    tracing::warn!(notification = id.as_str(), %error, "cannot remove a delivered notification");
-                    if let virustotal::Error::QuotaExceeded { .. } = error {
-                        return;
-                    }
-                }
             }
         }
     }

@@ -8,13 +8,13 @@ use anyhow::{Context as _, Result, anyhow};
 use futures::StreamExt as _;
 use lapin::message::Delivery as AmqpDelivery;
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions,
     ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions,
     QueueDeleteOptions, QueuePurgeOptions,
 };
 use lapin::types::FieldTable;
 use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
@@ -22,6 +22,9 @@ use tokio::task::JoinHandle;
 use super::import::{Properties, read_message};
 use super::platform::Platform;
 use crate::watched::Watched;
+
+/// AMQP type of a message that only marks a place in a queue.
+const MARK: &str = "mark";
 
 /// RabbitMQ as the platform uses it.
 ///
@@ -167,6 +170,30 @@ impl Broker {
         Ok(())
     }
 
+    /// Puts a mark behind all that waits in a connector's queue, and answers its number.
+    pub(crate) async fn mark(
+        &self,
+        platform: &Watched<Platform>,
+        connector_id: &str,
+    ) -> Result<u64> {
+        let mark = platform.edit(|platform| {
+            platform.marks += 1;
+            platform.marks
+        });
+        let session = self.session().await?;
+        session
+            .channel
+            .basic_publish(
+                "".into(),
+                self.queue(connector_id).as_str().into(),
+                BasicPublishOptions::default(),
+                mark.to_string().as_bytes(),
+                BasicProperties::default().with_type(MARK.into()),
+            )
+            .await?;
+        Ok(mark)
+    }
+
     /// Deletes a connector's queue, as an administrator may; the next ping declares it again.
     pub(crate) async fn delete(&self, connector_id: &str) -> Result<()> {
         let queue = self.queue(connector_id);
@@ -242,6 +269,13 @@ async fn take(
     connector_id: &str,
     delivery: AmqpDelivery,
 ) -> Result<()> {
+    let is_mark = |kind: &lapin::types::ShortString| kind.as_str() == MARK;
+    if delivery.properties.kind().as_ref().is_some_and(is_mark) {
+        let mark = std::str::from_utf8(&delivery.data)?.parse()?;
+        platform.edit(|platform| platform.marks_taken.insert(mark));
+        delivery.ack(BasicAckOptions::default()).await?;
+        return Ok(());
+    }
     let (purges, watch) = platform.read(|it| (it.purges, Arc::clone(&it.watch)));
     watch.look("a message", &delivery.data, |_| false);
     platform.wait(|it| !it.paused).await;

@@ -18,6 +18,7 @@ use super::platform::Platform;
 use super::resolver::Effect;
 use super::upload::{self, Unreadable};
 use crate::fault::{Call, Fault};
+use crate::gate::Gate;
 use crate::recorded::Recorded;
 use crate::watched::Watched;
 
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) schema: Valid<Schema>,
     pub(crate) token: String,
     pub(crate) broker: Option<Broker>,
+    pub(crate) gate: Gate<Request>,
 }
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
@@ -95,6 +97,13 @@ async fn respond(shared: &Shared, recorded: Recorded, body: &Body) -> Response {
         .as_ref()
         .map(|it| it.fields.clone())
         .unwrap_or_default();
+    let request = Request {
+        http: recorded.clone(),
+        fields: fields.clone(),
+        query: body.query.clone(),
+        variables: body.remembered(),
+    };
+    shared.gate.pass(request.clone()).await;
     let fault = shared.platform.edit(|platform| {
         let call = Call {
             method: &recorded.method,
@@ -102,12 +111,7 @@ async fn respond(shared: &Shared, recorded: Recorded, body: &Body) -> Response {
             fields: &fields,
         };
         let fault = platform.faults.take(&call);
-        platform.requests.push(Request {
-            http: recorded.clone(),
-            fields: fields.clone(),
-            query: body.query.clone(),
-            variables: body.remembered(),
-        });
+        platform.requests.push(request);
         fault
     });
     if let Some(response) = fault.as_ref().and_then(Fault::instead) {

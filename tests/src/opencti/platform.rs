@@ -62,6 +62,10 @@ pub struct Platform {
     pub(crate) waiting: VecDeque<Message>,
     /// Queues were purged so often: a message taken before a purge is not imported after it.
     pub(crate) purges: u64,
+    /// Marks put into the queues so far, see [`super::broker::Broker::mark`].
+    pub(crate) marks: u64,
+    /// Those that the worker met.
+    pub(crate) marks_taken: BTreeSet<u64>,
     pub(crate) refusals: Vec<Refusal>,
     last_instant: i64,
 }
@@ -88,6 +92,8 @@ impl Platform {
             paused: false,
             waiting: VecDeque::new(),
             purges: 0,
+            marks: 0,
+            marks_taken: BTreeSet::new(),
             refusals: Vec::new(),
             last_instant: 0,
         }

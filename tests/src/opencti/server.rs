@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::access::CONNECTOR_ROLE;
@@ -19,6 +20,7 @@ use super::store::Stored;
 use super::version::Version;
 use super::work::Work;
 use crate::fault::{Call, Fault};
+use crate::gate::Gate;
 use crate::secrets::{Secrets, Watch};
 use crate::serve::{Listening, bind};
 use crate::watched::Watched;
@@ -117,6 +119,7 @@ impl Server {
             schema,
             token: options.token,
             broker,
+            gate: Gate::default(),
         });
         let listening = bind()
             .await?
@@ -183,6 +186,32 @@ impl Server {
     /// The next matching request fails.
     pub fn fault(&self, matcher: impl Fn(&Call<'_>) -> bool + Send + Sync + 'static, fault: Fault) {
         self.edit(|platform| platform.faults.push(matcher, fault));
+    }
+
+    /// Every request to `/graphql` waits for this check before it takes effect. The first check stays.
+    pub fn check(&self, check: impl Fn(Request) -> BoxFuture<'static, ()> + Send + Sync + 'static) {
+        self.shared.gate.set(check);
+    }
+
+    /// Waits until the worker has taken all that stood in the queues when this began: what the broker has
+    /// confirmed is then imported.
+    ///
+    /// # Errors
+    /// When RabbitMQ refuses, or the worker does not come so far in [`crate::watched::PATIENCE`].
+    pub async fn until_worker_caught_up(&self) -> Result<()> {
+        let Some(broker) = &self.shared.broker else {
+            return Ok(());
+        };
+        let connectors =
+            self.read(|platform| platform.connectors.keys().cloned().collect::<Vec<String>>());
+        for connector in connectors {
+            let mark = broker.mark(&self.shared.platform, &connector).await?;
+            self.until("the worker has caught up", |platform| {
+                platform.marks_taken.contains(&mark)
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// All imported objects, as they are after all imports, in the order of their first.

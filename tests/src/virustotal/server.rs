@@ -8,12 +8,14 @@ use anyhow::Result;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use futures::future::BoxFuture;
 
 use super::answer::respond;
 use super::api::{self, Place};
 use super::storage;
 use super::world::{Kind, World};
 use crate::fault::{Call, Fault};
+use crate::gate::Gate;
 use crate::recorded::Recorded;
 use crate::secrets::{Secrets, Watch};
 use crate::serve::{Listening, bind};
@@ -42,6 +44,7 @@ impl Default for Options {
 struct Shared {
     world: Watched<World>,
     place: Place,
+    gate: Gate<Recorded>,
     watch: Arc<Watch>,
 }
 
@@ -75,6 +78,7 @@ impl Server {
         let shared = Arc::new(Shared {
             world: Watched::new(world),
             place,
+            gate: Gate::default(),
             watch: Arc::default(),
         });
         let router = |shared: &Arc<Shared>| Router::new().with_state(Arc::clone(shared));
@@ -133,6 +137,14 @@ impl Server {
     /// The next matching request fails.
     pub fn fault(&self, matcher: impl Fn(&Call<'_>) -> bool + Send + Sync + 'static, fault: Fault) {
         self.edit(|world| world.faults.push(matcher, fault));
+    }
+
+    /// Every request to the API waits for this check before it takes effect. The first check stays.
+    pub fn check(
+        &self,
+        check: impl Fn(Recorded) -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    ) {
+        self.shared.gate.set(check);
     }
 
     /// All requests to the API in the order of arrival.
@@ -197,6 +209,7 @@ fn is_of_the_api(secret: &str) -> bool {
 async fn answer_api(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let recorded = Recorded::new(&request.into_parts().0, ROOT);
     recorded.look_for_secrets(&shared.watch, is_of_the_api, |_| false);
+    shared.gate.pass(recorded.clone()).await;
     let (fault, response) = shared.world.edit(|world| {
         let call = Call {
             method: &recorded.method,
