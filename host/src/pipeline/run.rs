@@ -401,7 +401,8 @@ impl Run<'_> {
                 Ok(()) => self.report.removed += 1,
                 Err(error) => {
                     tracing::warn!(notification = id.as_str(), %error, "cannot remove a delivered notification");
-                    if let virustotal::Error::QuotaExceeded { .. } = error {
+                    // The others would fail as well, each after all its tries.
+                    if !error.is_about_this_alone() {
                         return;
                     }
                 }
