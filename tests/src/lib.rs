@@ -11,12 +11,15 @@ pub mod fault;
 pub mod fixtures;
 pub mod host;
 pub mod opencti;
+pub mod proxy;
 pub mod registry;
 pub mod stix;
+pub mod trial;
 pub mod understudy;
 pub mod virustotal;
 pub mod watched;
 
+mod gzip;
 mod random;
 mod recorded;
 mod serve;

@@ -52,6 +52,8 @@ pub struct Platform {
     pub broken_uploads: usize,
     /// Planned faults.
     pub faults: Faults,
+    /// The token is refused while this is set: it has expired, or was revoked.
+    pub token_expired: bool,
     /// The worker takes nothing while this is set.
     pub(crate) paused: bool,
     /// What was pushed by API and waits for the worker.
@@ -80,6 +82,7 @@ impl Platform {
             validity_problems: BTreeSet::new(),
             broken_uploads: 0,
             faults: Faults::default(),
+            token_expired: false,
             paused: false,
             waiting: VecDeque::new(),
             purges: 0,
