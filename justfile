@@ -14,6 +14,7 @@ demo *arguments: build
 # Run all tests: the guest natively and as a component, the host, and both end to end.
 test *arguments: test-guests
     tests/rabbitmq.sh
+    tests/faketime.sh
     cargo test --locked --workspace "$@"
 
 # Build target/release/connector-host and target/livehunt.wasm.
