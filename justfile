@@ -14,7 +14,7 @@ demo *arguments: build
 # Run all tests: the guest natively and as a component, the host, and both end to end.
 test *arguments: test-guests
     tests/rabbitmq.sh
-    tests/packages.sh tinyproxy
+    tests/packages.sh tinyproxy faketime
     cargo test --locked --workspace "$@"
 
 # Run the long tests: the connector killed hundreds of times; minutes to hours.

@@ -1,11 +1,13 @@
 //! Answers that go wrong, planned by a test.
 
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
+
+use crate::gzip;
 
 /// What goes wrong with one answer.
 #[derive(Clone, Debug)]
@@ -16,14 +18,20 @@ pub enum Fault {
     RetryAfter(u16, u64, Value),
     /// Status 302 to this address. The request has no effect.
     Redirect(String),
-    /// A front end's HTML page with status 502. The request has no effect.
-    Html502,
+    /// A front end's HTML page with this status. The request has no effect.
+    Html(u16),
     /// Status 200 with a body that is not JSON. The request has no effect.
     Garbage,
     /// The request takes effect; the connection breaks in the middle of the answer's body.
     CutBody,
     /// The request takes effect; one byte in the middle of the body is another.
     Corrupt,
+    /// The request takes effect; one byte in the middle of the body is none of UTF-8.
+    NotUtf8,
+    /// The request takes effect; the body is compressed, and the second half of that is missing.
+    CutGzip,
+    /// The request takes effect; the answer says that it is HTML.
+    WrongType,
 }
 
 /// What a matcher sees of a request.
@@ -137,14 +145,9 @@ impl Fault {
             Self::Redirect(address) => {
                 Some((StatusCode::FOUND, [(header::LOCATION, address.clone())]).into_response())
             }
-            Self::Html502 => Some(
-                (
-                    StatusCode::BAD_GATEWAY,
-                    [(header::CONTENT_TYPE, "text/html; charset=UTF-8")],
-                    HTML,
-                )
-                    .into_response(),
-            ),
+            Self::Html(code) => {
+                Some((status(*code), [(header::CONTENT_TYPE, HTML_TYPE)], HTML).into_response())
+            }
             Self::Garbage => Some(
                 (
                     [(header::CONTENT_TYPE, "application/json")],
@@ -152,28 +155,59 @@ impl Fault {
                 )
                     .into_response(),
             ),
-            Self::CutBody | Self::Corrupt => None,
+            Self::CutBody | Self::Corrupt | Self::NotUtf8 | Self::CutGzip | Self::WrongType => None,
         }
     }
 
     /// Spoils the answer that the request would have had.
     pub(crate) async fn spoil(&self, response: Response) -> Response {
         let (mut parts, body) = response.into_parts();
-        let Ok(bytes) = to_bytes(body, usize::MAX).await else {
-            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        let spoilt = match to_bytes(body, usize::MAX).await {
+            Ok(bytes) => self.spoil_body(&mut parts.headers, bytes).ok(),
+            Err(_) => None,
         };
+        match spoilt {
+            Some(body) => Response::from_parts(parts, body),
+            None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
+    }
+
+    fn spoil_body(&self, headers: &mut HeaderMap, bytes: Bytes) -> std::io::Result<Body> {
         let middle = bytes.len() / 2;
-        let body = match self {
+        let is_packed = headers.contains_key(header::CONTENT_ENCODING);
+        Ok(match self {
             Self::CutBody => {
-                parts.headers.insert(
-                    header::CONTENT_LENGTH,
-                    HeaderValue::from(bytes.len().max(1)),
-                );
+                let length = HeaderValue::from(bytes.len().max(1));
+                headers.insert(header::CONTENT_LENGTH, length);
                 cut(std::iter::once(bytes.slice(..middle)))
             }
-            _ => Body::from(corrupt(&bytes, middle)),
-        };
-        Response::from_parts(parts, body)
+            Self::CutGzip => {
+                let mut packed = if is_packed {
+                    bytes.to_vec()
+                } else {
+                    gzip::pack(&bytes)?
+                };
+                packed.truncate(packed.len() / 2);
+                headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                headers.remove(header::CONTENT_LENGTH);
+                packed.into()
+            }
+            Self::NotUtf8 => {
+                let plain = if is_packed {
+                    gzip::unpack(&bytes)?
+                } else {
+                    bytes.to_vec()
+                };
+                headers.remove(header::CONTENT_ENCODING);
+                let middle = plain.len() / 2;
+                replaced(&plain, middle, |_| 0xff).into()
+            }
+            Self::WrongType => {
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(HTML_TYPE));
+                bytes.into()
+            }
+            _ => corrupt(&bytes, middle).into(),
+        })
     }
 }
 
@@ -189,14 +223,20 @@ pub(crate) fn cut(chunks: impl Iterator<Item = Bytes> + Send + 'static) -> Body 
 }
 
 pub(crate) fn corrupt(bytes: &[u8], position: usize) -> Vec<u8> {
+    replaced(bytes, position, |byte| byte ^ 0x55)
+}
+
+fn replaced(bytes: &[u8], position: usize, other: impl Fn(u8) -> u8) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     if let Some(byte) = bytes.get_mut(position) {
-        *byte ^= 0x55;
+        *byte = other(*byte);
     }
     bytes
 }
 
-const HTML: &str = "<html><head><title>502 Server Error</title></head><body><h1>Error: Server Error</h1>\
+const HTML_TYPE: &str = "text/html; charset=UTF-8";
+
+const HTML: &str = "<html><head><title>Server Error</title></head><body><h1>Error: Server Error</h1>\
                     <p>The server encountered a temporary error.</p></body></html>";
 
 #[cfg(test)]
@@ -207,7 +247,7 @@ mod tests {
     fn each_fault_meets_the_first_request_that_it_matches_and_is_gone() {
         let mut faults = Faults::default();
         faults.after(1, path("/ioc_stream"), Fault::Garbage);
-        faults.push(method("DELETE", "/ioc_stream"), Fault::Html502);
+        faults.push(method("DELETE", "/ioc_stream"), Fault::Html(502));
         faults.push(field("pingConnector"), Fault::CutBody);
         let fields = ["pingConnector".to_owned()];
         let cases = [
@@ -249,7 +289,7 @@ mod tests {
                     path: "/ioc_stream/1",
                     fields: &[],
                 },
-                "Html502",
+                "Html(502)",
             ),
             (
                 Call {

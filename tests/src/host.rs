@@ -346,6 +346,19 @@ impl Running {
         }
     }
 
+    /// Ends it as a container's runtime does, and answers its log.
+    ///
+    /// # Errors
+    /// When it does not end well, with its log.
+    pub async fn end(self) -> Result<String> {
+        self.terminate()?;
+        let finished = self.finish().await?;
+        if !finished.success {
+            bail!("it did not end well:\n{}", finished.log);
+        }
+        Ok(finished.log)
+    }
+
     /// Waits until it ends.
     ///
     /// # Errors

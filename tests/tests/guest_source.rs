@@ -230,7 +230,12 @@ async fn what_a_registry_does_wrong_is_said_and_tried_again() {
             Fault::Corrupt,
             "sent bytes with the digest",
         ),
-        ("GET", manifest, Fault::Html502, "answers: HTTP status 502"),
+        (
+            "GET",
+            manifest,
+            Fault::Html(502),
+            "answers: HTTP status 502",
+        ),
         (
             "GET",
             manifest,

@@ -451,7 +451,7 @@ async fn what_passes_is_asked_again() -> Result<()> {
     )
     .await?;
     let platform = platform(opencti::Options::default()).await?;
-    virustotal.fault(path("/ioc_stream"), Fault::Html502);
+    virustotal.fault(path("/ioc_stream"), Fault::Html(502));
     virustotal.edit(|world| {
         world.faults.after(
             1,

@@ -106,7 +106,7 @@ async fn signed_addresses_are_not_shown_when_the_storage_fails() -> Result<()> {
     let stage = Stage::new().await?;
     stage.virustotal.edit(|world| {
         for fault in [
-            Fault::Html502,
+            Fault::Html(502),
             Fault::Status(403, "no".into()),
             Fault::CutBody,
             Fault::Corrupt,

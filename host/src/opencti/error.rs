@@ -160,7 +160,7 @@ impl Code {
             | "OTP_REQUIRED_ACTIVATION"
             | "PASSWORD_CHANGE_REQUIRED"
             | "LTS_REQUIRED_ACTIVATION" => Self::Account(text.to_owned()),
-            "GRAPHQL_VALIDATION_FAILED" => Self::ValidationFailed,
+            "GRAPHQL_VALIDATION_FAILED" | "BAD_USER_INPUT" => Self::ValidationFailed,
             "FUNCTIONAL_ERROR" => Self::Functional,
             "UNSUPPORTED_ERROR" => Self::Unsupported,
             "MISSING_REFERENCE_ERROR" => Self::MissingReference,
@@ -201,7 +201,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Network { .. } => true,
-            Self::Status { status, .. } => matches!(status, 429 | 500 | 502 | 503 | 504),
+            Self::Status { status, .. } => matches!(status, 408 | 429 | 500..),
             Self::GraphQl { code, message, .. } => match code {
                 Code::Lock | Code::Internal(_) => true,
                 Code::Functional => message.contains("Too many requests"),
@@ -246,6 +246,20 @@ impl Error {
                     ..
                 }
         )
+    }
+
+    /// Whether the platform refuses this one call, while it may well answer others: the account is accepted, and
+    /// nothing stands in the way.
+    #[must_use]
+    pub fn is_about_this_alone(&self) -> bool {
+        match self {
+            Self::GraphQl { code, .. } => {
+                !self.is_transient() && !matches!(code, Code::AuthRequired | Code::Account(_))
+            }
+            Self::Status { status, .. } => *status == 413,
+            Self::TooLarge { .. } | Self::Missing { .. } => true,
+            Self::Network { .. } | Self::NotGraphQl { .. } | Self::Shape { .. } => false,
+        }
     }
 
     /// Whether an object that was referred to is not on the platform (yet).
@@ -342,6 +356,10 @@ impl Excerpt {
     const LENGTH: usize = 160;
 
     pub(super) fn of(body: &[u8]) -> Self {
+        // What the platform itself answers may hold a password: it tells every connector that of RabbitMQ.
+        if body.trim_ascii_start().starts_with(b"{\"data\"") {
+            return Self("{\"data\" …".to_owned());
+        }
         let text = String::from_utf8_lossy(body.get(..Self::LENGTH).unwrap_or(body));
         Self(text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
@@ -395,6 +413,20 @@ mod tests {
     }
 
     #[test]
+    fn an_account_that_is_refused_stops_more_than_one_call() {
+        for (code, alone) in [
+            ("AUTH_REQUIRED", false),
+            ("OTP_REQUIRED", false),
+            ("DATABASE_ERROR", false),
+            ("FORBIDDEN_ACCESS", true),
+            ("MISSING_REFERENCE_ERROR", true),
+            ("SOMETHING_NEW", true),
+        ] {
+            assert_eq!(graphql(code, "").is_about_this_alone(), alone, "{code}");
+        }
+    }
+
+    #[test]
     fn what_is_worth_a_retry() {
         for (code, message, transient, configuration) in [
             ("AUTH_REQUIRED", "", false, true),
@@ -431,7 +463,14 @@ mod tests {
             assert!(error.is_transient(), "{error}");
             assert_eq!(error.is_configuration(), configuration, "{error}");
         }
-        for (status, transient) in [(429, true), (503, true), (413, false), (404, false)] {
+        for (status, transient) in [
+            (408, true),
+            (429, true),
+            (503, true),
+            (522, true),
+            (413, false),
+            (404, false),
+        ] {
             let error = Error::Status {
                 status,
                 retry_after: None,
@@ -465,6 +504,10 @@ mod tests {
             text.contains("OPENCTI_URL") && text.contains("<html> <title>Proxy</title>"),
             "{text}"
         );
+        let broken = Error::NotGraphQl {
+            excerpt: Excerpt::of(b" {\"data\":{\"registerConnector\":{\"pass\":\"hidden\","),
+        };
+        assert!(!broken.to_string().contains("hidden"), "{broken}");
     }
 
     #[test]

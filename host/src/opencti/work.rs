@@ -226,9 +226,10 @@ impl Work {
 
     async fn open(&self) -> Result<Opened, Error> {
         let newest = WORK_ADD.variants().first();
+        // A second work may come of it; the first one would also be left over if the run ended here.
         let answer: AddAnswer = self
             .client
-            .call(&WORK_ADD, Retry::WithoutEffect, |variant| AddVariables {
+            .call(&WORK_ADD, Retry::Transient, |variant| AddVariables {
                 connector_id: &self.connector_id,
                 name: &self.name,
                 multipart: (Some(variant) == newest).then_some(true),

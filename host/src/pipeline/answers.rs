@@ -63,8 +63,8 @@ impl LiveAnswers {
         match self.platform.artifact_known(sha256).await {
             Ok(Some(id)) => Ok(Answer::Found(serde_json::json!({ "id": id }).to_string())),
             Ok(None) => Ok(Answer::Absent),
-            Err(error) if error.is_transient() => Err(error.into()),
-            Err(error) => Ok(Answer::Refused(error.to_string())),
+            Err(error) if error.is_about_this_alone() => Ok(Answer::Refused(error.to_string())),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -1,19 +1,21 @@
 //! Copying a file from the source to the platform, streamed.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use futures::TryStreamExt as _;
 
 use super::run::Run;
 use super::stop::Stop;
 use crate::delivery::{Batch, Object};
-use crate::opencti::ArtifactUpload;
+use crate::opencti::{self, ArtifactUpload, Code};
 use crate::runtime::Artifact;
 use crate::step::Step;
 use crate::virustotal::{self, DownloadRequest};
 
-/// Tries of one file: each is a download in the source's quota.
-const TRIES: u32 = 3;
+/// Tries of one file after the first: each is a download in the source's quota.
+const RETRIES: usize = 2;
 
 /// How long the platform's workers may take to create the author.
 const AUTHOR_TIMEOUT: Duration = Duration::from_secs(120);
@@ -24,8 +26,10 @@ enum Copied {
     Yes,
     /// It cannot be had, or is not wanted by the platform.
     No(String),
-    /// Worth another try.
+    /// Worth another try; after the last, the run cannot go on.
     NotYet(Stop),
+    /// Worth another try; after the last, the file is given up: others may still be had.
+    Spoilt(String),
 }
 
 impl Run<'_> {
@@ -48,22 +52,29 @@ impl Run<'_> {
             return Ok(self.give_up(artifact, reason).await);
         }
         self.ensure_author(artifact, objects).await?;
-        let mut tries = 1;
+        let backoff = self.pipeline.platform.backoff();
+        let mut pauses = backoff.with_max_times(RETRIES).build();
         loop {
-            match self.try_copy(artifact, &request).await? {
+            let copied = self.try_copy(artifact, &request).await?;
+            let reason = match &copied {
                 Copied::Yes => {
                     self.copied.insert(artifact.sha256.clone());
                     self.report.artifacts += 1;
                     Step::FileCopied.reached();
                     return Ok(true);
                 }
-                Copied::No(reason) => return Ok(self.give_up(artifact, &reason).await),
-                Copied::NotYet(stop) if tries == TRIES => return Err(stop),
-                Copied::NotYet(stop) => {
-                    tracing::debug!(sha256 = artifact.sha256, reason = %stop, "copying a file again");
-                    tries += 1;
-                }
-            }
+                Copied::No(reason) => return Ok(self.give_up(artifact, reason).await),
+                Copied::NotYet(stop) => stop.to_string(),
+                Copied::Spoilt(reason) => reason.clone(),
+            };
+            let Some(pause) = pauses.next() else {
+                return match copied {
+                    Copied::NotYet(stop) => Err(stop),
+                    _ => Ok(self.give_up(artifact, &reason).await),
+                };
+            };
+            tracing::debug!(sha256 = artifact.sha256, reason, "copying a file again");
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -74,9 +85,7 @@ impl Run<'_> {
     ) -> Result<Copied, Stop> {
         let download = match self.pipeline.source.download(request).await {
             Ok(download) => download,
-            Err(error @ virustotal::Error::QuotaExceeded { .. }) => return Err(error.into()),
-            Err(error) if error.is_transient() => return Ok(Copied::NotYet(error.into())),
-            Err(error) => return Ok(Copied::No(error.to_string())),
+            Err(error) => return not_offered(error),
         };
         let upload = ArtifactUpload {
             name: &artifact.name,
@@ -87,11 +96,21 @@ impl Run<'_> {
             markings: &artifact.markings,
             labels: &artifact.labels,
         };
-        let body = reqwest::Body::wrap_stream(download.stream);
+        // The platform only sees an upload that breaks off, whoever broke it.
+        let broken = Arc::new(OnceLock::new());
+        let noted = Arc::clone(&broken);
+        let stream = download.stream.inspect_err(move |error| {
+            let _ = noted.set(error.clone());
+        });
+        let body = reqwest::Body::wrap_stream(stream);
         match self.pipeline.platform.artifact_import(upload, body).await {
             Ok(_) => Ok(Copied::Yes),
-            Err(error) if error.is_transient() => Ok(Copied::NotYet(error.into())),
-            Err(error) => Ok(Copied::No(error.to_string())),
+            Err(error) => match broken.get() {
+                // The storage host was reached. What breaks this file off may do so for ever, as a scanner on the
+                // way does that knows the file.
+                Some(broken) => Ok(Copied::Spoilt(broken.to_string())),
+                None => not_imported(error),
+            },
         }
     }
 
@@ -152,5 +171,26 @@ impl Run<'_> {
             tracing::warn!(%error, "cannot report a file on the work");
         }
         false
+    }
+}
+
+fn not_offered(error: virustotal::Error) -> Result<Copied, Stop> {
+    match error {
+        error if error.is_transient() => Ok(Copied::NotYet(error.into())),
+        error if error.is_about_this_alone() => Ok(Copied::No(error.to_string())),
+        error @ virustotal::Error::Malformed { .. } => Ok(Copied::Spoilt(error.to_string())),
+        error => Err(error.into()),
+    }
+}
+
+fn not_imported(error: opencti::Error) -> Result<Copied, Stop> {
+    match error {
+        error if error.is_transient() => Ok(Copied::NotYet(error.into())),
+        // Author and markings may still be on their way; an older form of the operation is tried next.
+        error if error.is_missing_reference() || error.code() == Some(&Code::ValidationFailed) => {
+            Ok(Copied::Spoilt(error.to_string()))
+        }
+        error if error.is_about_this_alone() => Ok(Copied::No(error.to_string())),
+        error => Err(error.into()),
     }
 }

@@ -4,7 +4,7 @@
 use super::run::Run;
 use super::stop::Stop;
 use crate::step::Step;
-use crate::virustotal::{Error, ItemId, Refused};
+use crate::virustotal::{ItemId, Refused};
 
 /// Why a notification is still at the source.
 struct Kept {
@@ -67,7 +67,7 @@ impl Run<'_> {
         let removed = self.pipeline.source.remove(&item).await;
         removed.map_err(|error| Kept {
             reason: error.to_string(),
-            for_now: error.is_transient() || matches!(error, Error::QuotaExceeded { .. }),
+            for_now: !error.is_about_this_alone(),
         })?;
         Step::NotificationRemoved.reached();
         Ok(())

@@ -70,13 +70,6 @@ pub enum DownloadError {
     },
 }
 
-impl DownloadError {
-    /// Whether the same download may succeed in a while.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Network { fault, .. } if fault.is_transient())
-    }
-}
-
 impl Client {
     /// Asks for the signed URL of a file and opens it. Asking counts as a download in the quota.
     ///

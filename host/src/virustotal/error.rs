@@ -167,6 +167,19 @@ impl Error {
         }
     }
 
+    /// Whether only what was asked for cannot be had, while VirusTotal answers about everything else.
+    pub fn is_about_this_alone(&self) -> bool {
+        match self {
+            Self::NotFound { .. }
+            | Self::Forbidden { .. }
+            | Self::TooLarge { .. }
+            | Self::WrongSize { .. }
+            | Self::UnknownSize => true,
+            Self::Api { .. } | Self::Storage { .. } => !self.is_transient(),
+            _ => false,
+        }
+    }
+
     /// How long the other side asked to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -226,6 +239,38 @@ mod tests {
         }
         for error in lasting {
             assert!(!error.is_transient(), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_stops_more_than_one_object_is_not_about_it_alone() {
+        let storage = |status| Error::Storage {
+            host: "storage".to_owned(),
+            status,
+        };
+        let (code, message) = (String::new(), String::new());
+        for (error, alone) in [
+            (api(400, "BadRequestError"), true),
+            (api(503, "TransientError"), false),
+            (storage(403), true),
+            (storage(503), false),
+            (Error::UnknownSize, true),
+            (Error::NotFound { code, message }, true),
+            (
+                Error::QuotaExceeded {
+                    message: String::new(),
+                },
+                false,
+            ),
+            (
+                Error::Unauthorized {
+                    code: String::new(),
+                    message: String::new(),
+                },
+                false,
+            ),
+        ] {
+            assert_eq!(error.is_about_this_alone(), alone, "{error}");
         }
     }
 

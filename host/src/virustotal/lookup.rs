@@ -83,13 +83,7 @@ impl Client {
                 Ok(Lookup::Found(Document::within(&answer, whole)))
             }
             Err(Error::NotFound { .. }) => Ok(Lookup::Absent),
-            // About this object only; the others can still be had.
-            Err(error @ (Error::Forbidden { .. } | Error::TooLarge { .. })) => {
-                Ok(Lookup::Refused(error.to_string()))
-            }
-            Err(error @ Error::Api { .. }) if !error.is_transient() => {
-                Ok(Lookup::Refused(error.to_string()))
-            }
+            Err(error) if error.is_about_this_alone() => Ok(Lookup::Refused(error.to_string())),
             Err(error) => Err(error),
         }
     }

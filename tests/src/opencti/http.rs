@@ -149,9 +149,9 @@ fn authorized(shared: &Shared, request: &Recorded) -> bool {
         .and_then(|it| it.strip_prefix("Bearer "));
     let may_use_token = |name: &String| name == "APIACCESS_USETOKEN" || name == "BYPASS";
     token == Some(&shared.token)
-        && shared
-            .platform
-            .read(|platform| platform.user.capabilities.iter().any(may_use_token))
+        && shared.platform.read(|platform| {
+            !platform.token_expired && platform.user.capabilities.iter().any(may_use_token)
+        })
 }
 
 async fn execute(

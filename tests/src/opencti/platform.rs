@@ -56,6 +56,8 @@ pub struct Platform {
     pub faults: Faults,
     /// Looks for secrets in what arrives.
     pub(crate) watch: Arc<Watch>,
+    /// The token is refused while this is set: it has expired, or was revoked.
+    pub token_expired: bool,
     /// The worker takes nothing while this is set.
     pub(crate) paused: bool,
     /// What was pushed by API and waits for the worker.
@@ -89,6 +91,7 @@ impl Platform {
             broken_uploads: 0,
             faults: Faults::default(),
             watch: Arc::default(),
+            token_expired: false,
             paused: false,
             waiting: VecDeque::new(),
             purges: 0,

@@ -391,7 +391,7 @@ async fn planned_faults_come_before_the_platform_acts_or_after() {
         field("pingConnector"),
         Fault::Status(200, error_body("LOCK_ERROR", "busy")),
     );
-    server.fault(field("pingConnector"), Fault::Html502);
+    server.fault(field("pingConnector"), Fault::Html(502));
     server.fault(field("pingConnector"), Fault::CutBody);
     let variables = json!({"id": "c1", "state": "1"});
     assert_eq!(

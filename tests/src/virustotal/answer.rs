@@ -1,14 +1,11 @@
 //! The API's envelopes: data, errors, compression (virustotal-api section 0).
 
-use std::io::Write as _;
-
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
+use crate::gzip;
 use crate::recorded::Recorded;
 
 /// What the API says to one request.
@@ -100,28 +97,21 @@ fn accepts_gzip(request: &Recorded) -> bool {
     names_gzip("accept-encoding") && names_gzip("user-agent")
 }
 
-fn json_response(body: String, gzip: bool) -> Response {
+fn json_response(body: String, compressed: bool) -> Response {
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json; charset=utf-8"),
     );
-    let compressed = if gzip { compress(&body) } else { None };
-    let body = match compressed {
-        Some(bytes) => {
+    let body = match compressed.then(|| gzip::pack(body.as_bytes())) {
+        Some(Ok(packed)) => {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            Body::from(bytes)
+            Body::from(packed)
         }
-        None => Body::from(body),
+        // Packing into memory cannot fail, and then the plain body is right too.
+        _ => Body::from(body),
     };
     *response.body_mut() = body;
     response
-}
-
-/// `None` cannot happen with a `Vec` as the writer, and then the plain body is right too.
-fn compress(body: &str) -> Option<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
-    encoder.write_all(body.as_bytes()).ok()?;
-    encoder.finish().ok()
 }

@@ -393,7 +393,7 @@ async fn planned_faults_happen_once_and_in_their_place() {
             method("DELETE", "/ioc_stream_notifications"),
             Fault::CutBody,
         );
-        world.faults.push(path("/users"), Fault::Html502);
+        world.faults.push(path("/users"), Fault::Html(502));
         world.faults.push(path("/files"), Fault::Garbage);
         world.faults.push(
             path("/intelligence"),
