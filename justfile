@@ -17,10 +17,10 @@ test *arguments: test-guests
     tests/packages.sh tinyproxy faketime
     cargo test --locked --workspace "$@"
 
-# Run the long tests: the connector killed hundreds of times; minutes to hours.
+# Run the long tests: hundreds of kills, a run of 100,000 notifications, half an hour of steady load.
 soak *arguments: build
     tests/rabbitmq.sh
-    cargo test --locked --release --package connector-tests --test soak -- --ignored --nocapture "$@"
+    cargo test --locked --release --package connector-tests --test 'soak*' -- --ignored --nocapture --test-threads=1 "$@"
 
 # Build target/release/connector-host and target/livehunt.wasm.
 build: guest
