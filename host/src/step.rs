@@ -16,7 +16,7 @@ macro_rules! steps {
             /// Every step.
             pub const ALL: &[Self] = &[$(Self::$step,)*];
 
-            /// The step's name in `FAILPOINTS`.
+            /// The step's name in `FAILPOINT`.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
