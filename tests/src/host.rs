@@ -84,6 +84,8 @@ pub struct Host {
     environment: BTreeMap<String, String>,
     /// Of the guest's settings.
     prefix: &'static str,
+    /// What starts the program in its place, if anything does.
+    wrapper: &'static [&'static str],
 }
 
 impl Host {
@@ -109,6 +111,7 @@ impl Host {
         let host = Self {
             environment: BTreeMap::new(),
             prefix,
+            wrapper: &[],
         };
         host.variable("OPENCTI_URL", platform.url())
             .variable("OPENCTI_TOKEN", platform.token())
@@ -134,6 +137,12 @@ impl Host {
         self.variable(&name, value)
     }
 
+    /// Lets another program, whose last arguments are ours, start this one.
+    #[must_use]
+    pub fn within(self, wrapper: &'static [&'static str]) -> Self {
+        Self { wrapper, ..self }
+    }
+
     /// Runs once, to the end.
     ///
     /// # Errors
@@ -147,7 +156,16 @@ impl Host {
     /// # Errors
     /// When it cannot be started.
     pub fn start(&self, arguments: &[&str]) -> Result<Running> {
-        let mut child = Command::new(program()?)
+        let program = program()?;
+        let mut command = match self.wrapper {
+            [] => Command::new(program),
+            [wrapper, rest @ ..] => {
+                let mut command = Command::new(wrapper);
+                command.args(rest).arg(program);
+                command
+            }
+        };
+        let mut child = command
             .args(arguments)
             .args(["--config", "/dev/null"])
             .env_clear()
