@@ -186,7 +186,6 @@ fn defaults() -> BTreeMap<String, Value> {
         .unwrap()
         .iter()
         .filter_map(|(name, property)| Some((name.clone(), property.get("default")?.clone())))
-        .filter(|(_, default)| !default.is_null())
         .collect()
 }
 

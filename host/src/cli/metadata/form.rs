@@ -99,17 +99,16 @@ fn of_host(setting: &HostSetting, name: String, guest: &Description) -> Field {
         HostSettingKind::Choice(choices) => json!({"type": "string", "enum": choices}),
     };
     property["description"] = setting.help.into();
-    let is_required = setting.is_required();
-    if !is_required {
-        property["default"] = match setting.name {
-            "CONNECTOR_NAME" => json!(guest.connector.name),
-            "CONNECTOR_SCOPE" => json!(guest.connector.scope),
-            _ => value(&property["type"], setting.default_value()),
-        };
-    }
+    let scope = guest.connector.scope.join(",");
+    let default = match setting.name {
+        "CONNECTOR_NAME" => Some(guest.connector.name.as_str()),
+        "CONNECTOR_SCOPE" => Some(scope.as_str()),
+        _ => setting.default_value(),
+    };
+    add_default(&mut property, default);
     Field {
         name,
-        is_required,
+        is_required: setting.is_required(),
         property,
     }
 }
@@ -129,7 +128,7 @@ fn of_guest(setting: &SettingDescription, name: String) -> Field {
         _ => setting.help.as_str().into(),
     };
     let default = Some(setting.default.as_str()).filter(|default| !default.is_empty());
-    property["default"] = value(&property["type"], default);
+    add_default(&mut property, default);
     Field {
         name,
         is_required: false,
@@ -137,16 +136,14 @@ fn of_guest(setting: &SettingDescription, name: String) -> Field {
     }
 }
 
-/// A default in the type of its property. Null is none: the manager then does not set the variable.
-fn value(kind: &Value, default: Option<&str>) -> Value {
-    let Some(text) = default else {
-        return Value::Null;
-    };
-    match kind.as_str() {
+/// Adds a default in the type of its property. Without one, the manager does not set the variable.
+fn add_default(property: &mut Value, default: Option<&str>) {
+    let Some(text) = default else { return };
+    property["default"] = match property["type"].as_str() {
         Some("boolean" | "integer") => serde_json::from_str(text).unwrap_or_default(),
         Some("array") => text.split(',').map(str::trim).collect(),
         _ => text.into(),
-    }
+    };
 }
 
 fn in_order<S: Serializer>(fields: &[Field], serializer: S) -> Result<S::Ok, S::Error> {
