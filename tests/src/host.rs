@@ -95,6 +95,8 @@ pub struct Host {
     secrets: Secrets,
     /// Of the simulators.
     watches: Vec<Arc<Watch>>,
+    /// What starts the program in its place, if anything does.
+    wrapper: &'static [&'static str],
 }
 
 impl Host {
@@ -122,6 +124,7 @@ impl Host {
             prefix,
             secrets: platform.secrets(),
             watches: vec![virustotal.watch(), platform.watch()],
+            wrapper: &[],
         };
         host.secrets.extend(&virustotal.secrets());
         host.variable("OPENCTI_URL", platform.url())
@@ -148,6 +151,12 @@ impl Host {
         self.variable(&name, value)
     }
 
+    /// Lets another program, whose last arguments are ours, start this one.
+    #[must_use]
+    pub fn within(self, wrapper: &'static [&'static str]) -> Self {
+        Self { wrapper, ..self }
+    }
+
     /// Runs once, to the end.
     ///
     /// # Errors
@@ -166,7 +175,16 @@ impl Host {
         for watch in &self.watches {
             watch.forbid(&secrets);
         }
-        let mut child = Command::new(program()?)
+        let program = program()?;
+        let mut command = match self.wrapper {
+            [] => Command::new(program),
+            [wrapper, rest @ ..] => {
+                let mut command = Command::new(wrapper);
+                command.args(rest).arg(program);
+                command
+            }
+        };
+        let mut child = command
             .args(arguments)
             .args(["--config", "/dev/null"])
             .env_clear()

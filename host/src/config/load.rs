@@ -70,6 +70,21 @@ pub fn load(raw: &Raw, guest: &GuestDefaults) -> Result<Settings, Invalid> {
     }
 }
 
+/// Where metrics and status are served, if they are: all that asking for them needs.
+///
+/// # Errors
+/// With every setting about it that cannot be understood.
+pub fn load_status(raw: &Raw) -> Result<Option<SocketAddr>, Invalid> {
+    let no_guest = GuestDefaults::default();
+    let mut reader = Reader::new(raw, &no_guest);
+    let status = reader.status();
+    if reader.problems.is_empty() {
+        Ok(status)
+    } else {
+        Err(Invalid(reader.problems))
+    }
+}
+
 /// Settings under the guest's prefix that the guest knows, as the user wrote them.
 #[must_use]
 pub fn guest_settings(raw: &Raw, guest: &GuestDefaults) -> Vec<(String, String)> {

@@ -16,10 +16,10 @@ mod unknown;
 
 pub use guest::{GuestSettings, Taken, load_guest};
 pub use http::{Http, HttpError};
-pub use load::{GuestDefaults, Invalid, Problem, guest_settings, json_logging, load};
+pub use load::{GuestDefaults, Invalid, Problem, guest_settings, json_logging, load, load_status};
 pub use raw::{FileError, Raw};
 pub use redaction::Redaction;
 pub use settings::{
     BrokerOverrides, Connector, Directory, OpenCti, Queue, Settings, Sinks, Source, Verify,
 };
-pub use table::{HOST_SETTINGS, HostSetting, SOURCE_SETTINGS};
+pub use table::{HOST_SETTINGS, HostSetting, HostSettingKind, SOURCE_SETTINGS};

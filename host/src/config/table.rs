@@ -1,19 +1,105 @@
-//! Every setting of the host: the one table that knows their names, defaults and meaning.
+//! Every setting of the host: the one table that knows their names, kinds, defaults and meaning.
+
+use super::raw::SECTIONS;
 
 /// A setting of the host.
 #[derive(Debug, Clone, Copy)]
 pub struct HostSetting {
     /// Name in the environment; for [`SOURCE_SETTINGS`] without the guest's prefix.
     pub name: &'static str,
+    /// What its value looks like.
+    pub kind: HostSettingKind,
     /// Default in words or as a value; empty where there is none.
     pub default: &'static str,
     /// What it does.
     pub help: &'static str,
 }
 
+impl HostSetting {
+    /// Whether the connector does not start without it.
+    #[must_use]
+    pub fn is_required(&self) -> bool {
+        self.default == "required"
+    }
+
+    /// The default, where it is a value and not a word about who gives it.
+    #[must_use]
+    pub fn default_value(&self) -> Option<&'static str> {
+        let in_words = self.is_required() || self.default.starts_with("the ");
+        (!in_words && !self.default.is_empty()).then_some(self.default)
+    }
+
+    /// Section of `config.yml` and key in it, of a setting that may stand there.
+    #[must_use]
+    pub fn place(&self) -> Option<(&'static str, String)> {
+        let (section, key) = self.name.split_once('_')?;
+        let section = SECTIONS
+            .into_iter()
+            .find(|it| it.eq_ignore_ascii_case(section))?;
+        Some((section, key.to_lowercase()))
+    }
+}
+
+/// What the value of a host's setting looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostSettingKind {
+    /// Any text.
+    Text,
+    /// A text that is never shown.
+    Secret,
+    /// An `http` or `https` address.
+    Address,
+    /// ISO 8601: `PT5M`.
+    Duration,
+    /// `true` or `false`.
+    Boolean,
+    /// A whole number of at least this.
+    Integer(u64),
+    /// Texts, separated by commas.
+    List,
+    /// One of these.
+    Choice(&'static [&'static str]),
+}
+
 const fn setting(name: &'static str, default: &'static str, help: &'static str) -> HostSetting {
+    of(HostSettingKind::Text, name, default, help)
+}
+
+const fn secret(name: &'static str, default: &'static str, help: &'static str) -> HostSetting {
+    of(HostSettingKind::Secret, name, default, help)
+}
+
+const fn address(name: &'static str, default: &'static str, help: &'static str) -> HostSetting {
+    of(HostSettingKind::Address, name, default, help)
+}
+
+const fn duration(name: &'static str, default: &'static str, help: &'static str) -> HostSetting {
+    of(HostSettingKind::Duration, name, default, help)
+}
+
+const fn boolean(name: &'static str, default: &'static str, help: &'static str) -> HostSetting {
+    of(HostSettingKind::Boolean, name, default, help)
+}
+
+/// A whole number from 0.
+const fn number(name: &'static str, default: &'static str, help: &'static str) -> HostSetting {
+    of(HostSettingKind::Integer(0), name, default, help)
+}
+
+/// A whole number from 1.
+const fn count(name: &'static str, default: &'static str, help: &'static str) -> HostSetting {
+    of(HostSettingKind::Integer(1), name, default, help)
+}
+
+const fn of(
+    kind: HostSettingKind,
+    name: &'static str,
+    default: &'static str,
+    help: &'static str,
+) -> HostSetting {
     HostSetting {
         name,
+        kind,
         default,
         help,
     }
@@ -22,12 +108,12 @@ const fn setting(name: &'static str, default: &'static str, help: &'static str) 
 /// Settings with names of their own. In `config.yml`, `OPENCTI_URL` is `url` in the section `opencti`, and
 /// so on for `connector` and `mq`; all others stand in the environment only.
 pub const HOST_SETTINGS: &[HostSetting] = &[
-    setting(
+    address(
         "OPENCTI_URL",
         "required",
         "Address of the OpenCTI platform.",
     ),
-    setting(
+    secret(
         "OPENCTI_TOKEN",
         "required",
         "API token of the connector's account on the platform.",
@@ -37,12 +123,12 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
         "true",
         "Whether the platform's certificate is verified; or a path to a PEM file of additional certificate authorities.",
     ),
-    setting(
+    secret(
         "OPENCTI_CUSTOM_HEADERS",
         "",
         "Headers for every request to the platform: `name:value;name:value`.",
     ),
-    setting(
+    boolean(
         "OPENCTI_JSON_LOGGING",
         "true",
         "Log lines as JSON objects instead of text.",
@@ -57,42 +143,45 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
         "the guest's",
         "Name of the connector on the platform.",
     ),
-    setting(
+    of(
+        HostSettingKind::List,
         "CONNECTOR_SCOPE",
         "the guest's",
         "Entity types that the connector brings, separated by commas; for information.",
     ),
-    setting(
+    of(
+        HostSettingKind::Choice(&["debug", "info", "warn", "error"]),
         "CONNECTOR_LOG_LEVEL",
         "error",
         "`debug`, `info`, `warn` or `error`.",
     ),
-    setting(
+    duration(
         "CONNECTOR_DURATION_PERIOD",
         "",
         "Time from the end of a run to the next, in ISO 8601 (`PT5M`); zero means one run. Wins over the interval in seconds.",
     ),
-    setting(
+    boolean(
         "CONNECTOR_RUN_AND_TERMINATE",
         "false",
         "One run, then exit.",
     ),
-    setting(
+    count(
         "CONNECTOR_QUEUE_THRESHOLD",
         "500",
         "No run starts while the connector's queue on the platform holds this many megabytes or more.",
     ),
-    setting(
+    of(
+        HostSettingKind::Choice(&["amqp", "api"]),
         "CONNECTOR_QUEUE_PROTOCOL",
         "amqp",
         "Way to the platform's workers: `amqp` (RabbitMQ) or `api` (the platform's own API).",
     ),
-    setting(
+    boolean(
         "CONNECTOR_SEND_TO_QUEUE",
         "true",
         "Whether bundles are sent to the platform's workers.",
     ),
-    setting(
+    boolean(
         "CONNECTOR_SEND_TO_DIRECTORY",
         "false",
         "Whether bundles are also written to a directory.",
@@ -102,7 +191,7 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
         "",
         "The directory; made if it is not there. Required with `CONNECTOR_SEND_TO_DIRECTORY=true`.",
     ),
-    setting(
+    number(
         "CONNECTOR_SEND_TO_DIRECTORY_RETENTION",
         "7",
         "Days after which our own files there are removed; 0 means never.",
@@ -117,7 +206,7 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
         "",
         "SHA-256 that the component must have: `sha256:…`. Any other is refused.",
     ),
-    setting(
+    duration(
         "CONNECTOR_GUEST_POLL",
         "PT5M",
         "Time between two looks at the guest's source; changes of files are seen at once, SIGHUP looks at once.",
@@ -127,27 +216,27 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
         "",
         "Folder for compiled guests, so that a restart need not compile. Only the connector may write there.",
     ),
-    setting(
+    duration(
         "CONNECTOR_GUEST_DEADLINE",
         "PT2S",
         "Time that one call of the guest may take.",
     ),
-    setting(
+    count(
         "CONNECTOR_GUEST_MEMORY",
         "64",
         "Mebibytes of memory that one instance of the guest may use.",
     ),
-    setting(
+    count(
         "CONNECTOR_GUEST_REUSE",
         "10000",
         "Calls that one instance of the guest serves before a fresh one takes its place; 1 isolates each call.",
     ),
-    setting(
+    boolean(
         "CONNECTOR_EXPOSE_METRICS",
         "false",
         "Whether metrics for Prometheus (`/metrics`) and a status (`/status.json`) are served.",
     ),
-    setting(
+    number(
         "CONNECTOR_METRICS_PORT",
         "9095",
         "Port that they are served at.",
@@ -162,15 +251,15 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
         "the platform's",
         "Host of RabbitMQ, instead of what the platform says.",
     ),
-    setting("MQ_PORT", "the platform's", "Port of RabbitMQ."),
+    number("MQ_PORT", "the platform's", "Port of RabbitMQ."),
     setting("MQ_VHOST", "the platform's", "Virtual host of RabbitMQ."),
-    setting(
+    boolean(
         "MQ_USE_SSL",
         "the platform's",
         "Whether RabbitMQ is reached over TLS.",
     ),
     setting("MQ_USER", "the platform's", "User of RabbitMQ."),
-    setting("MQ_PASS", "the platform's", "Password of RabbitMQ."),
+    secret("MQ_PASS", "the platform's", "Password of RabbitMQ."),
     setting(
         "MQ_USE_SSL_CA",
         "",
@@ -181,17 +270,17 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
         "",
         "PEM text, or a path to it: the client certificate for RabbitMQ.",
     ),
-    setting(
+    secret(
         "MQ_USE_SSL_KEY",
         "",
         "PEM text, or a path to it: the client key for RabbitMQ.",
     ),
-    setting(
+    secret(
         "MQ_USE_SSL_PASSPHRASE",
         "",
         "Passphrase of the client key, where that is encrypted (PKCS #8).",
     ),
-    setting(
+    boolean(
         "MQ_USE_SSL_REJECT_UNAUTHORIZED",
         "true",
         "Whether RabbitMQ's certificate is verified.",
@@ -227,27 +316,27 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
 
 /// Settings that every guest has, under the guest's prefix.
 pub const SOURCE_SETTINGS: &[HostSetting] = &[
-    setting(
+    secret(
         "API_KEY",
         "required",
         "VirusTotal API key, with the right to what the guest reads.",
     ),
-    setting(
+    address(
         "API_URL",
         "https://www.virustotal.com/api/v3",
         "Root of the VirusTotal API; for tests and proxies.",
     ),
-    setting(
+    number(
         "INTERVAL_SEC",
         "300",
         "Seconds from the end of a run to the next; 0 means one run.",
     ),
-    setting(
+    count(
         "LIMIT",
         "",
         "At most this many new notifications a run; the next run goes on behind them.",
     ),
-    setting(
+    count(
         "REQUESTS_PER_MINUTE",
         "",
         "At most this many requests a minute to VirusTotal, downloads included.",
@@ -274,3 +363,62 @@ pub(super) const UNSUPPORTED: &[&str] = &[
     "CONNECTOR_VALIDATE_BEFORE_IMPORT",
     "CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `OPENCTI_SSL_VERIFY` is true, false or a path.
+    const TRUE_OR_ELSE: &[&str] = &["OPENCTI_SSL_VERIFY"];
+
+    #[test]
+    fn a_default_is_of_its_settings_kind() {
+        for setting in HOST_SETTINGS.iter().chain(SOURCE_SETTINGS) {
+            let Some(default) = setting.default_value() else {
+                continue;
+            };
+            let looks_boolean = matches!(default, "true" | "false");
+            let looks_whole = default.parse::<u64>().ok();
+            let fits = match setting.kind {
+                HostSettingKind::Boolean => looks_boolean,
+                HostSettingKind::Integer(least) => looks_whole.is_some_and(|it| it >= least),
+                HostSettingKind::Choice(choices) => choices.contains(&default),
+                HostSettingKind::Duration => super::super::duration::parse(default).is_some(),
+                HostSettingKind::Address => url::Url::parse(default).is_ok(),
+                HostSettingKind::Secret => false,
+                HostSettingKind::Text | HostSettingKind::List => {
+                    looks_whole.is_none()
+                        && (!looks_boolean || TRUE_OR_ELSE.contains(&setting.name))
+                }
+            };
+            assert!(
+                fits,
+                "{}: {default:?} is no default of {:?}",
+                setting.name, setting.kind
+            );
+        }
+    }
+
+    #[test]
+    fn what_opens_a_door_is_a_secret() {
+        for setting in HOST_SETTINGS.iter().chain(SOURCE_SETTINGS) {
+            let opens = ["TOKEN", "PASS", "PASSPHRASE", "SECRET_KEY", "API_KEY"]
+                .iter()
+                .any(|end| setting.name.ends_with(end));
+            let is_secret = setting.kind == HostSettingKind::Secret;
+            assert!(is_secret || !opens, "{} is a secret", setting.name);
+        }
+    }
+
+    #[test]
+    fn a_setting_stands_in_the_section_that_begins_its_name() {
+        let place = |name: &str| {
+            let setting = HOST_SETTINGS.iter().find(|it| it.name == name)?;
+            setting.place()
+        };
+        assert_eq!(place("OPENCTI_URL"), Some(("opencti", "url".to_owned())));
+        let key = "use_ssl_ca".to_owned();
+        assert_eq!(place("MQ_USE_SSL_CA"), Some(("mq", key)));
+        assert_eq!(place("HTTPS_PROXY"), None);
+    }
+}

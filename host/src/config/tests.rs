@@ -126,6 +126,13 @@ fn a_value_of_blanks_or_empty_quotes_means_the_default() {
     );
 }
 
+/// As in a container that OpenCTI's integration manager started.
+#[test]
+fn of_a_name_that_the_environment_has_twice_the_last_counts() {
+    let twice = ["first", "", "last"].map(|name| ("CONNECTOR_NAME".to_owned(), name.to_owned()));
+    assert_eq!(Raw::new(twice).get("CONNECTOR_NAME"), Some("last"));
+}
+
 #[test]
 fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
     let yaml = "
