@@ -14,7 +14,7 @@ use super::duration;
 use super::raw::Raw;
 use super::reader::{Reader, boolean, is_placeholder, list};
 use super::settings::{
-    BrokerOverrides, Connector, Directory, OpenCti, Queue, Settings, Sinks, Source, Verify,
+    BrokerOverrides, Connector, Directory, OpenCti, Queue, Settings, Sinks, Source, Status, Verify,
 };
 use super::unknown;
 
@@ -74,7 +74,7 @@ pub fn load(raw: &Raw, guest: &GuestDefaults) -> Result<Settings, Invalid> {
 ///
 /// # Errors
 /// With every setting about it that cannot be understood.
-pub fn load_status(raw: &Raw) -> Result<Option<SocketAddr>, Invalid> {
+pub fn load_status(raw: &Raw) -> Result<Option<Status>, Invalid> {
     let no_guest = GuestDefaults::default();
     let mut reader = Reader::new(raw, &no_guest);
     let status = reader.status();
@@ -218,17 +218,32 @@ impl Reader<'_> {
         })
     }
 
-    fn status(&mut self) -> Option<SocketAddr> {
+    fn status(&mut self) -> Option<Status> {
         let is_served = self.boolean("CONNECTOR_EXPOSE_METRICS").unwrap_or(false);
         let port = self.host("CONNECTOR_METRICS_PORT");
         let port = self.parsed(port, "a port number, 0 to 65535", |text| text.parse().ok());
         let address = self.host("CONNECTOR_METRICS_ADDRESS");
         let address = self.parsed(address, "an IP address", |text| text.parse().ok());
-        is_served.then(|| {
-            SocketAddr::new(
+        let parts = ["CONNECTOR_METRICS_NAMESPACE", "CONNECTOR_METRICS_SUBSYSTEM"]
+            .map(|name| self.metrics_name(name));
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        is_served.then(|| Status {
+            address: SocketAddr::new(
                 address.unwrap_or(Ipv4Addr::LOCALHOST.into()),
                 port.unwrap_or(9095),
-            )
+            ),
+            metrics_prefix: (!parts.is_empty()).then(|| parts.join("_")),
+        })
+    }
+
+    /// A part of a metric's name (Prometheus, "Metric names and labels").
+    fn metrics_name(&mut self, name: &'static str) -> Option<String> {
+        let entry = self.host(name);
+        let expected = "letters, digits and underscores, the first no digit";
+        self.parsed(entry, expected, |text| {
+            let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            let fits = plain && !text.starts_with(|c: char| c.is_ascii_digit());
+            fits.then(|| text.to_owned())
         })
     }
 

@@ -20,6 +20,6 @@ pub use load::{GuestDefaults, Invalid, Problem, guest_settings, json_logging, lo
 pub use raw::{FileError, Raw};
 pub use redaction::Redaction;
 pub use settings::{
-    BrokerOverrides, Connector, Directory, OpenCti, Queue, Settings, Sinks, Source, Verify,
+    BrokerOverrides, Connector, Directory, OpenCti, Queue, Settings, Sinks, Source, Status, Verify,
 };
 pub use table::{HOST_SETTINGS, HostSetting, HostSettingKind, SOURCE_SETTINGS};
