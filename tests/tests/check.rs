@@ -382,11 +382,13 @@ fn cases_of_opencti() -> Vec<Case> {
             options: || release("5.12.33"),
             arrange: |_, host| host,
             expected: &[
+                ("skipped", "opencti-token", "OpenCTI is too old"),
                 (
                     "failed",
                     "opencti-version",
-                    "OPENCTI_URL: 5.12.33 is too old: this connector needs 6.0.0 or newer",
+                    "5.12.33 is too old: this connector needs OpenCTI 6.0.0 or newer",
                 ),
+                ("skipped", "opencti-capabilities", "OpenCTI is too old"),
                 ("skipped", "queue", "OpenCTI is too old"),
             ],
         },
@@ -412,14 +414,14 @@ fn cases_of_this_machine() -> Vec<Case> {
             fault: "settings of host and guest",
             options: Options::default,
             arrange: |_, host| {
-                host.variable("OPENCTI_TOKEN", "ChangeMe")
+                host.variable("OPENCTI_TOKEN", "")
                     .variable("CONNECTOR_DURATION_PERIOD", "soon")
                     .variable("OPENCTI_TOKN", "a")
                     .setting("LIMIT", "0")
                     .setting("TLP_LEVEL", "purple")
             },
             expected: &[
-                ("failed", "settings", "OPENCTI_TOKEN: found \"ChangeMe\""),
+                ("failed", "settings", "OPENCTI_TOKEN: not set; expected"),
                 (
                     "failed",
                     "settings",
@@ -533,7 +535,7 @@ async fn all_that_is_well_has_a_line_too() -> Result<()> {
         (2, "VirusTotal without a proxy, OpenCTI without a proxy"),
         (3, "127.0.0.1 answers"),
         (6, "ioc_stream can be read"),
-        (7, &format!("{url}/ answers")),
+        (7, &format!("{url} answers")),
         (8, "account \"Connector\""),
         (9, "7.260817.0"),
         (11, "OpenCTI takes bundles through its API"),

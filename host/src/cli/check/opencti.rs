@@ -11,7 +11,7 @@ const TOKEN: &str = "opencti-token";
 const VERSION: &str = "opencti-version";
 const CAPABILITIES: &str = "opencti-capabilities";
 
-const NO_ACCOUNT: &str = "the token is not accepted";
+const NO_ACCOUNT: &str = "the account of the token is not known";
 
 /// A platform that a connector can work with, or why this is none.
 pub(super) type Usable = Result<Client, &'static str>;
@@ -46,48 +46,54 @@ pub(super) async fn check(basis: &Basis) -> (Vec<Check>, Usable) {
             return unusable(vec![failed], "OpenCTI does not answer");
         }
     };
-    let mut checks = vec![Check::ok(REACHED, format!("{} answers", settings.url))];
-    let answer = match version {
-        Ok(version) => patience
-            .wait(client.account())
-            .await
-            .map(|account| account.map(|account| (version, account))),
-        Err(error) => Ok(Err(error)),
-    };
-    match answer {
-        Ok(Ok((version, account))) => {
-            checks.push(Check::ok(TOKEN, format!("account {:?}", account.name)));
-            let (lines, usable) = judge(version, &account, basis);
-            checks.extend(lines);
-            (checks, usable.map_or(Ok(client), Err))
+    let address = settings.url.as_str().trim_end_matches('/');
+    let mut checks = vec![Check::ok(REACHED, format!("{address} answers"))];
+    let version = match version {
+        Ok(version) if version < Version::FIRST_SUPPORTED => {
+            let reason = "OpenCTI is too old";
+            checks.push(Check::skipped(TOKEN, reason));
+            checks.push(too_old(version));
+            return unusable(checks, reason);
         }
+        version => version,
+    };
+    let account = async {
+        let version = version?;
+        Ok((version, client.account().await?))
+    };
+    let (version, account) = match patience.wait(account).await {
+        Ok(Ok(found)) => found,
         Ok(Err(error)) => {
             checks.push(failed_token(&error));
-            unusable(checks, NO_ACCOUNT)
+            let reason = match error.is_about_account() {
+                true => "the token is not accepted",
+                false => NO_ACCOUNT,
+            };
+            return unusable(checks, reason);
         }
         Err(late) => {
             checks.push(Check::failed(TOKEN, None, late));
-            unusable(checks, NO_ACCOUNT)
+            return unusable(checks, NO_ACCOUNT);
         }
-    }
+    };
+    checks.push(Check::ok(TOKEN, format!("account {:?}", account.name)));
+    checks.push(Check::ok(VERSION, version));
+    checks.push(capabilities(&account, basis));
+    let usable = match account.lacks(Purpose::Connector).is_empty() {
+        true => Ok(client),
+        false => Err("the account lacks a capability"),
+    };
+    (checks, usable)
+}
+
+fn too_old(version: Version) -> Check {
+    let first = Version::FIRST_SUPPORTED;
+    let words = format!("{version} is too old: this connector needs OpenCTI {first} or newer");
+    Check::failed(VERSION, None, words)
 }
 
 fn failed_token(error: &Error) -> Check {
     Check::failed(TOKEN, error.setting(), error)
-}
-
-/// Version and capabilities, and why the platform cannot be used, if so.
-fn judge(version: Version, account: &Account, basis: &Basis) -> (Vec<Check>, Option<&'static str>) {
-    let capabilities = capabilities(account, basis);
-    let is_forbidden = !account.lacks(Purpose::Connector).is_empty();
-    if version < Version::FIRST_SUPPORTED {
-        let first = Version::FIRST_SUPPORTED;
-        let words = format!("{version} is too old: this connector needs {first} or newer");
-        let failed = Check::failed(VERSION, Some("OPENCTI_URL"), words);
-        return (vec![failed, capabilities], Some("OpenCTI is too old"));
-    }
-    let reason = is_forbidden.then_some("the account lacks a capability");
-    (vec![Check::ok(VERSION, version), capabilities], reason)
 }
 
 fn capabilities(account: &Account, basis: &Basis) -> Check {
