@@ -573,6 +573,50 @@ async fn a_program_reads_the_same_as_json() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn the_proxy_is_told_without_its_login() -> Result<()> {
+    let mut stage = Stage::new(Options::default()).await?;
+    let proxy = "http://user-of-the-proxy:password-of-the-proxy@127.0.0.1:1";
+    stage.host = stage.host.clone().variable("HTTP_PROXY", proxy);
+    let finished = stage.check().await?;
+    assert!(!finished.success);
+    let found = lines(&finished);
+    assert_eq!(
+        found[2].2,
+        "VirusTotal through the proxy 127.0.0.1:1, OpenCTI through the proxy 127.0.0.1:1"
+    );
+    for (line, setting) in [
+        (3, "API_URL: cannot reach"),
+        (7, "OPENCTI_URL: cannot reach"),
+    ] {
+        assert_eq!(found[line].0, "failed");
+        assert!(found[line].2.contains(setting), "{:?}", found[line]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_does_not_answer_is_not_waited_for_long() -> Result<()> {
+    let mut stage = Stage::new(Options::default()).await?;
+    // Connections are made, and nobody reads from them.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = format!("http://{}", silent.local_addr()?);
+    stage.host = stage
+        .host
+        .clone()
+        .setting("API_URL", &address)
+        .variable("OPENCTI_URL", &address);
+    let found = lines(&stage.check().await?);
+    for (line, setting) in [
+        (3, "VIRUSTOTAL_LIVEHUNT_NOTIFICATIONS_API_URL"),
+        (7, "OPENCTI_URL"),
+    ] {
+        let words = format!("{setting}: no answer within 15 seconds");
+        assert_eq!((found[line].0.as_str(), &found[line].2), ("failed", &words));
+    }
+    Ok(())
+}
+
 async fn queue_line(stage: &Stage) -> Result<Line> {
     let found = lines(&stage.check().await?);
     let line = found.into_iter().find(|(_, name, _)| name == "queue");
