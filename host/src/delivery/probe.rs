@@ -35,7 +35,7 @@ pub async fn probe_broker(
         let (connection, channel) = open(&broker, &tls, &connector.name, patience).await?;
         let published = timeout(patience, publish_nowhere(&channel, registration)).await;
         close(&connection).await;
-        published.unwrap_or_else(|_| Err(BrokerFailure::Timeout(patience.as_secs())))
+        published.unwrap_or(Err(BrokerFailure::Timeout(patience.as_secs())))
     };
     match published.await {
         Ok(()) => Ok(broker.to_string()),
