@@ -48,25 +48,65 @@ pub struct Problem {
 #[error("the settings are refused:{}", .0.iter().map(|problem| format!("\n  {problem}")).collect::<String>())]
 pub struct Invalid(pub Vec<Problem>);
 
+/// The settings as far as they can be understood. A part that is there may hold a default in place of a value that
+/// is among the problems.
+#[derive(Debug)]
+pub struct Parts {
+    /// The platform.
+    pub opencti: Option<OpenCti>,
+    /// The connector as the platform sees it, and how it sends.
+    pub connector: Option<Connector>,
+    /// VirusTotal; none too without a guest, whose prefix these settings have.
+    pub source: Option<Source>,
+    /// Every setting that is missing or cannot be understood.
+    pub problems: Vec<Problem>,
+    /// What is odd but accepted, in words for the user.
+    pub warnings: Vec<String>,
+}
+
 /// Reads all settings.
 ///
 /// # Errors
 /// With every setting that is missing or cannot be understood.
 pub fn load(raw: &Raw, guest: &GuestDefaults) -> Result<Settings, Invalid> {
-    let mut reader = Reader::new(raw, guest);
-    let settings = reader.settings();
+    let parts = load_parts(raw, Some(guest));
+    match (parts.opencti, parts.connector, parts.source) {
+        (Some(opencti), Some(connector), Some(source)) if parts.problems.is_empty() => {
+            Ok(Settings {
+                opencti,
+                connector,
+                source,
+                guest: guest_settings(raw, guest),
+                warnings: parts.warnings,
+            })
+        }
+        _ => Err(Invalid(parts.problems)),
+    }
+}
+
+/// Reads what can be read, for those who can do with a part of it. Every part is read before any is given up, so
+/// that all problems come at once. Without a guest, only what is the host's own.
+#[must_use]
+pub fn load_parts(raw: &Raw, guest: Option<&GuestDefaults>) -> Parts {
+    let no_guest = GuestDefaults::default();
+    let mut reader = Reader::new(raw, guest.unwrap_or(&no_guest));
+    let opencti = reader.opencti();
+    let connector = reader.connector();
+    let source = guest.and_then(|_| reader.source_settings());
     let Reader {
         problems,
         mut warnings,
         ..
     } = reader;
-    warnings.extend(unknown::warnings(raw, guest));
-    match settings {
-        Some(settings) if problems.is_empty() => Ok(Settings {
-            warnings,
-            ..settings
-        }),
-        _ => Err(Invalid(problems)),
+    if let Some(guest) = guest {
+        warnings.extend(unknown::warnings(raw, guest));
+    }
+    Parts {
+        opencti,
+        connector,
+        source,
+        problems,
+        warnings,
     }
 }
 
@@ -107,21 +147,7 @@ pub fn json_logging(raw: &Raw) -> Option<bool> {
 }
 
 impl Reader<'_> {
-    /// `None` only when a problem has been noted. Every part is read before any is given up, so that all
-    /// problems come at once.
-    fn settings(&mut self) -> Option<Settings> {
-        let opencti = self.opencti();
-        let connector = self.connector();
-        let source = self.source_settings();
-        Some(Settings {
-            opencti: opencti?,
-            connector: connector?,
-            source: source?,
-            guest: guest_settings(self.raw, self.guest),
-            warnings: Vec::new(),
-        })
-    }
-
+    /// `None` only when a problem has been noted, as in the other parts.
     fn opencti(&mut self) -> Option<OpenCti> {
         let entry = self.host("OPENCTI_URL");
         let url = self.required_url(entry).map(|url| self.without_login(url));
