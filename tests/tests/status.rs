@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use connector_tests::fixtures::Scenario;
 use connector_tests::host::{Host, Running};
 use connector_tests::virustotal::{Notification, World};
+use connector_tests::watched::PATIENCE;
 use connector_tests::{opencti, virustotal};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -76,6 +77,16 @@ async fn status(address: SocketAddr) -> Result<Value> {
     Ok(serde_json::from_str(&body)?)
 }
 
+/// The status once VirusTotal has told the quota, which is asked beside the run.
+async fn status_with_quota(address: SocketAddr) -> Result<Value> {
+    loop {
+        let status = status(address).await?;
+        if status["quota"][0].is_object() {
+            return Ok(status);
+        }
+    }
+}
+
 /// The value of a metric with these labels, written as Prometheus writes them.
 fn metric(text: &str, name: &str) -> Result<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
@@ -103,7 +114,7 @@ async fn a_run_is_told_in_the_same_numbers_everywhere() -> Result<()> {
     let mut running = stage.host.start(&["run"])?;
     let address = address(&mut running).await?;
     running.until_logged("notifications read").await?;
-    let status = status(address).await?;
+    let status = tokio::time::timeout(PATIENCE, status_with_quota(address)).await??;
     let (_, metrics) = ask(address, "GET", "/metrics").await?;
 
     let run = &status["runs"][0];
@@ -164,6 +175,16 @@ async fn a_run_is_told_in_the_same_numbers_everywhere() -> Result<()> {
     assert_eq!(metric(&metrics, "records_sent_total")?, objects);
     // All was read a moment ago, so it lags by the time since the run began.
     assert!(metric(&metrics, "connector_checkpoint_lag_seconds")? < 60.0);
+
+    let quota = &status["quota"][0];
+    let name = quota["name"].as_str().context("no quota")?;
+    for (key, metric_name) in [
+        ("allowed", "connector_quota_allowed"),
+        ("used", "connector_quota_used"),
+    ] {
+        let name = format!("{metric_name}{{quota=\"{name}\"}}");
+        assert_eq!(Some(metric(&metrics, &name)?), quota[key].as_f64());
+    }
 
     // Newest first, of which the last to be read is the newest.
     let shown = status["notifications"].as_array().context("none shown")?;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::DELIVERY_LATENCY;
+use super::quota::{Quota, Told};
 use crate::config::Settings;
 use crate::opencti::{self, KeeperView, Pings};
 use crate::pipeline::{End, Fate, Observer, Report, Settled};
@@ -41,6 +42,7 @@ struct Shared {
     troubles: Troubles,
     stop: CancellationToken,
     peers: OnceLock<Peers>,
+    quotas: Told,
     record: Mutex<Record>,
 }
 
@@ -144,12 +146,15 @@ impl Board {
             troubles,
             stop,
             peers: OnceLock::new(),
+            quotas: Told::default(),
             record: Mutex::new(Record::new(now)),
         }))
     }
 
-    /// The platform knows the connector.
+    /// The platform knows the connector. From here on the quota is asked for, too.
     pub fn connected(&self, peers: Peers) {
+        let quotas = self.0.quotas.clone();
+        tokio::spawn(quotas.keep_asking(peers.source.clone(), self.0.stop.clone()));
         // There is one platform in the life of a process.
         let _ = self.0.peers.set(peers);
         self.lock().since = Timestamp::now();
@@ -173,6 +178,10 @@ impl Board {
 
     pub(super) fn peers(&self) -> Option<&Peers> {
         self.0.peers.get()
+    }
+
+    pub(super) fn quotas(&self) -> Vec<Quota> {
+        self.0.quotas.latest()
     }
 
     pub(super) fn record(&self) -> Record {

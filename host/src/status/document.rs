@@ -34,6 +34,7 @@ pub(super) fn status(board: &Board) -> Value {
         "notifications": record.notifications,
         "guest": guests::status(board.guests()),
         "guest_changes": guests::changes(board.guests()),
+        "quota": board.quotas(),
         "queue": info.map(|info| json!({
             "megabytes": info.queue_messages_size,
             "threshold_megabytes": connector.queue_threshold,

@@ -5,7 +5,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 
 use super::board::{Activity, Board};
 use super::guests;
-use crate::virustotal::Requests;
+use crate::virustotal::{Allowance, Requests};
 
 /// From VirusTotal's date of a notification to the confirmation of its objects.
 pub(super) const DELIVERY_LATENCY: &str = "connector_delivery_latency_seconds";
@@ -65,6 +65,14 @@ pub(super) fn describe() {
         describe_counter!(name, help);
     }
     describe_gauge!("state", "State of connector");
+    describe_gauge!(
+        "connector_quota_allowed",
+        "Requests to VirusTotal that the key allows, by kind of quota."
+    );
+    describe_gauge!(
+        "connector_quota_used",
+        "Requests to VirusTotal of that quota that were sent, by whomever."
+    );
     describe_gauge!(
         "connector_failed_items",
         "Notifications on the list of those that could not be mapped."
@@ -126,6 +134,7 @@ fn measure_runs(board: &Board) {
     counter!("connector_removed_total").absolute(report.removed);
 }
 
+#[expect(clippy::cast_precision_loss, reason = "no quota has 2^53 requests")]
 fn measure_peers(board: &Board) {
     let pings = board.pings();
     counter!("ping_api_total").absolute(pings.sent);
@@ -150,6 +159,11 @@ fn measure_peers(board: &Board) {
         counter!("connector_source_requests_total", "kind" => kind).absolute(count);
     }
     counter!("connector_lookup_cache_hits_total").absolute(cache_hits);
+    for quota in board.quotas() {
+        let Allowance { allowed, used } = quota.allowance;
+        gauge!("connector_quota_allowed", "quota" => quota.name).set(allowed as f64);
+        gauge!("connector_quota_used", "quota" => quota.name).set(used as f64);
+    }
     let (requests, platform_errors) = peers
         .map(|it| (it.platform.requests(), it.platform.errors()))
         .unwrap_or_default();

@@ -6,6 +6,7 @@ mod document;
 mod guests;
 mod metrics;
 mod probes;
+mod quota;
 mod server;
 
 use std::net::SocketAddr;

@@ -3,7 +3,7 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Client;
 use super::error::Error;
@@ -12,7 +12,7 @@ use super::error::Error;
 const MAX_ANSWER: u64 = 1_000_000;
 
 /// Requests to the API within a time, in whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Allowance {
     /// As many as are allowed.
     pub allowed: u64,
