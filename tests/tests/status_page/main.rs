@@ -142,7 +142,9 @@ async fn all_numbers_of_the_status_stand_on_the_page() -> Result<()> {
         assert_eq!(totals["delivered"], delivered);
         assert_eq!(skipped as usize, 60 - 2 - delivered);
         assert!(totals["skipped"]["size"].is_u64() && totals["skipped"]["extension"].is_u64());
-        let text = page.evaluate("document.querySelector('.frame').textContent").await?;
+        let text = page
+            .evaluate("document.querySelector('.frame').textContent")
+            .await?;
         assert!(text.as_str().unwrap().contains(MARKUP), "{text}");
         let links = "document.querySelectorAll('main a[target]').length";
         assert!(page.evaluate(links).await?.as_u64() > Some(0));

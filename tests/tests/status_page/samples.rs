@@ -153,7 +153,9 @@ async fn any_status_is_shown_on_any_window() -> Result<()> {
             let after = async { Ok(status.clone()) };
             let shown = assert_equal(&mut page, &status, after).await?;
             assert!(shown.len() > 20, "{name}: {shown:?}");
-            let text = page.evaluate("document.querySelector('.frame').textContent").await?;
+            let text = page
+                .evaluate("document.querySelector('.frame').textContent")
+                .await?;
             let text = text.as_str().unwrap();
             assert!(text.contains(words), "{name}: {text}");
             for nonsense in ["undefined", "null ", "NaN", "[object", "Invalid"] {
