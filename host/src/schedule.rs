@@ -8,16 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Connector;
 use crate::opencti::Info;
-use crate::pipeline::{End, Pipeline, Report};
+use crate::pipeline::{End, Observer, Pipeline, Report};
 use crate::state::{FIRST_RUN_SECONDS, State};
-
-/// Who watches runs.
-pub trait Observer: Sync {
-    /// The counts have grown.
-    fn progress(&self, report: &Report);
-    /// A run has ended.
-    fn ended(&self, report: &Report);
-}
 
 /// Runs until stopped, or once where the settings say so. Answers the report of the last run.
 pub async fn run(
@@ -69,9 +61,7 @@ async fn run_once(
     let (generation, stored) = pipeline.keeper.current();
     let state = read_state(stored.as_deref(), begun);
     tracing::info!(since = state.since(), "a run begins");
-    let report = pipeline
-        .run(generation, state, stop, &|report| observer.progress(report))
-        .await;
+    let report = pipeline.run(generation, state, stop, observer).await;
     match &report.end {
         End::Error(_) => tracing::error!("{}", report.summary()),
         End::Quota => tracing::warn!("{}", report.summary()),

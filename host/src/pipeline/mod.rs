@@ -8,6 +8,7 @@
 mod answers;
 mod artifacts;
 mod decide;
+mod observer;
 mod remark;
 mod removals;
 mod report;
@@ -16,6 +17,7 @@ mod run;
 mod stop;
 
 pub use decide::{Answers, Decided, Decision, decide, decide_live};
+pub use observer::{Fate, Observer, Settled, Unobserved};
 pub use remark::log_remark;
 pub use report::{End, Report};
 pub use run::Pipeline;
