@@ -22,6 +22,9 @@ use serde_json::{Value, json};
 
 use shown::{MARKUP, assert_equal, assert_looks, assert_safe, numbers};
 
+/// Not more than the status shows.
+const NOTIFICATIONS: usize = 40;
+
 /// A run is over, and all of it is shown.
 const IS_IDLE: &str = r#"document.querySelector('[data-field="/activity/state"]')?.value === "idle"
     && document.querySelector('[data-field="/runs/0/end"]')"#;
@@ -64,7 +67,7 @@ fn world() -> World {
     let scenario = Scenario {
         mixed: false,
         bodies: false,
-        ..Scenario::of_today(60)
+        ..Scenario::of_today(NOTIFICATIONS)
     };
     let mut world = scenario.world();
     for notification in &mut world.notifications[..2] {
@@ -137,10 +140,10 @@ async fn all_numbers_of_the_status_stand_on_the_page() -> Result<()> {
         let delivered = stage.platform.objects_of("incident").len();
         assert_eq!(
             (&totals["read"], &totals["failed"]),
-            (&json!(60), &json!(2))
+            (&json!(NOTIFICATIONS), &json!(2))
         );
         assert_eq!(totals["delivered"], delivered);
-        assert_eq!(skipped as usize, 60 - 2 - delivered);
+        assert_eq!(skipped as usize, NOTIFICATIONS - 2 - delivered);
         assert!(totals["skipped"]["size"].is_u64() && totals["skipped"]["extension"].is_u64());
         let text = page
             .evaluate("document.querySelector('.frame').textContent")

@@ -152,7 +152,7 @@ async fn any_status_is_shown_on_any_window() -> Result<()> {
             let mut page = opened(&mut chromium, &url, view).await?;
             let after = async { Ok(status.clone()) };
             let shown = assert_equal(&mut page, &status, after).await?;
-            assert!(shown.len() > 20, "{name}: {shown:?}");
+            assert!(shown.len() > 15, "{name}: {shown:?}");
             let text = page
                 .evaluate("document.querySelector('.frame').textContent")
                 .await?;
