@@ -1,5 +1,6 @@
 //! The command line.
 
+mod check;
 mod connect;
 mod guest;
 mod health;
@@ -55,6 +56,8 @@ pub struct Arguments {
 enum Command {
     /// Reads from VirusTotal and delivers to OpenCTI, again and again.
     Run(run::RunArguments),
+    /// Tries settings and peers once, as far as that changes nothing, and says what is to be set otherwise.
+    Check(check::Arguments),
     /// Reads what failed again, and delivers it; the connector is not to run meanwhile.
     Retry(retry::RetryArguments),
     /// Maps VirusTotal responses to a STIX bundle, with neither VirusTotal nor OpenCTI.
@@ -90,6 +93,7 @@ impl Arguments {
         };
         match command {
             Command::Run(arguments) => run::run(&setup(self.guest)?, &arguments),
+            Command::Check(arguments) => check::run(&self.config, self.guest, &arguments),
             Command::Retry(arguments) => retry::retry(&setup(self.guest)?, &arguments),
             Command::Map(arguments) => map::map(&setup(self.guest)?, &arguments),
             Command::Guest(command) => command.run(setup),
