@@ -14,7 +14,7 @@ demo *arguments: build
 # Run all tests: the guest natively and as a component, the host, and both end to end.
 test *arguments: test-guests
     tests/rabbitmq.sh
-    tests/packages.sh tinyproxy faketime
+    tests/packages.sh tinyproxy faketime chromium
     cargo test --locked --workspace "$@"
 
 # Run the long tests: hundreds of kills, a run of 100,000 notifications, half an hour of steady load.

@@ -62,15 +62,16 @@ async fn run_once(
     let state = read_state(stored.as_deref(), begun);
     tracing::info!(since = state.since(), "a run begins");
     let report = pipeline.run(generation, state, stop, observer).await;
+    if !connector.run_and_terminate {
+        let next = next_run(connector.period);
+        show(pipeline, |info| info.next_run = next);
+    }
+    observer.ended(&report);
+    // Last, so that who reads of the end in the log finds it in the status.
     match &report.end {
         End::Error(_) => tracing::error!("{}", report.summary()),
         End::Quota => tracing::warn!("{}", report.summary()),
         _ => tracing::info!("{}", report.summary()),
-    }
-    observer.ended(&report);
-    if !connector.run_and_terminate {
-        let next = next_run(connector.period);
-        show(pipeline, |info| info.next_run = next);
     }
     report
 }

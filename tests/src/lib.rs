@@ -8,7 +8,9 @@
 
 pub mod body;
 pub mod certificates;
+pub mod chromium;
 pub mod crash;
+pub mod endpoint;
 pub mod fault;
 pub mod fixtures;
 pub mod host;

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
+use connector_tests::endpoint::{address, ask, get};
 use connector_tests::fixtures::Scenario;
-use connector_tests::host::{Host, Running};
+use connector_tests::host::Host;
 use connector_tests::virustotal::{Notification, World};
 use connector_tests::watched::PATIENCE;
 use connector_tests::{opencti, virustotal};
@@ -49,32 +50,8 @@ impl Stage {
     }
 }
 
-/// Where the connector says that it can be asked.
-async fn address(running: &mut Running) -> Result<SocketAddr> {
-    running.until_logged("status at http://").await?;
-    let log = running.log();
-    let (_, rest) = log.split_once("status at http://").context("no address")?;
-    Ok(rest.split('/').next().context("no path")?.parse()?)
-}
-
-/// The head and the body of an answer.
-async fn ask(address: SocketAddr, method: &str, path: &str) -> Result<(String, String)> {
-    let mut stream = TcpStream::connect(address).await?;
-    let request =
-        format!("{method} {path} HTTP/1.1\r\nHost: status\r\nContent-Length: 2\r\n\r\n{{}}");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    // A server that does not read the body may reset the connection after its answer.
-    let _ = stream.read_to_end(&mut answer).await;
-    let answer = String::from_utf8(answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
-    Ok((head.to_owned(), body.to_owned()))
-}
-
 async fn status(address: SocketAddr) -> Result<Value> {
-    let (head, body) = ask(address, "GET", "/status.json").await?;
-    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-    Ok(serde_json::from_str(&body)?)
+    Ok(serde_json::from_str(&get(address, "/status.json").await?)?)
 }
 
 /// The status once VirusTotal has told the quota, which is asked beside the run.
@@ -336,7 +313,9 @@ async fn status_is_shown_on_the_loopback_address_alone_unless_told_otherwise() -
 
     let everywhere = stage.host.variable("CONNECTOR_METRICS_ADDRESS", "0.0.0.0");
     let mut running = everywhere.start(&["run"])?;
-    let port = self::address(&mut running).await?.port();
+    let port = connector_tests::endpoint::address(&mut running)
+        .await?
+        .port();
     let other = SocketAddr::new("127.0.0.2".parse()?, port);
     assert!(ask(other, "GET", "/metrics").await?.0.contains(" 200 "));
     Ok(())
@@ -351,7 +330,7 @@ async fn nothing_can_be_changed_there() -> Result<()> {
     running.until_logged("notifications read").await?;
     let requests = || stage.platform.read(|platform| platform.count("workAdd"));
     let (works, state) = (requests(), stage.platform.state());
-    for path in ["/metrics", "/status.json", "/healthz", "/readyz"] {
+    for path in ["/", "/metrics", "/status.json", "/healthz", "/readyz"] {
         for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"] {
             let (head, _) = ask(address, method, path).await?;
             assert!(head.starts_with("HTTP/1.1 405 "), "{method} {path}: {head}");

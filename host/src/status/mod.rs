@@ -5,6 +5,7 @@ mod board;
 mod document;
 mod guests;
 mod metrics;
+mod page;
 mod probes;
 mod quota;
 mod server;
@@ -110,7 +111,13 @@ fn router(prometheus: PrometheusHandle, settings: &Status, board: Board) -> Rout
         let ready = probes::ready(&board);
         async { ready }
     };
+    let page = page::page();
+    let page = move || {
+        let page = page.clone();
+        async { page }
+    };
     Router::new()
+        .route("/", get(page))
         .route("/metrics", get(metrics))
         .route("/status.json", get(status))
         .route("/healthz", get(async || probes::alive()))
