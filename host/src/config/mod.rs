@@ -16,7 +16,9 @@ mod unknown;
 
 pub use guest::{GuestSettings, Taken, load_guest};
 pub use http::{Http, HttpError};
-pub use load::{GuestDefaults, Invalid, Problem, guest_settings, json_logging, load, load_status};
+pub use load::{
+    GuestDefaults, Invalid, Problem, guest_settings, json_logging, load, load_peers, load_status,
+};
 pub use raw::{FileError, Raw};
 pub use redaction::Redaction;
 pub use settings::{

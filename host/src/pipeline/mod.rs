@@ -8,6 +8,7 @@
 mod answers;
 mod artifacts;
 mod decide;
+mod explain;
 mod remark;
 mod removals;
 mod report;
@@ -15,10 +16,13 @@ mod retry;
 mod run;
 mod stop;
 
+pub use answers::LiveAnswers;
 pub use decide::{Answers, Decided, Decision, decide, decide_live};
+pub use explain::{Explained, explain, read_element};
 pub use remark::log_remark;
 pub use report::{End, Report};
 pub use run::Pipeline;
+pub use stop::Stop;
 
 use crate::{delivery, runtime};
 

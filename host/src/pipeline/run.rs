@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answers::LiveAnswers;
 use super::decide::{Decision, decide_live};
+use super::explain::feed_request;
 use super::remark::log_remark;
 use super::report::{End, Report};
 use super::stop::Stop;
@@ -190,15 +191,8 @@ impl<'a> Run<'a> {
 
     /// What the guest wants to read.
     pub(super) fn feed(&self) -> Result<FeedRequest, Stop> {
-        let since = self.state.since();
-        let feed = self
-            .pipeline
-            .guests
-            .shift()
-            .pool
-            .with(|mapper| mapper.feed(since, self.now))?;
-        FeedRequest::parse(&feed.path, feed.query, &feed.item_id, &feed.item_date)
-            .map_err(|refused| Stop::Guest(format!("the guest's feed is refused: {refused}")))
+        let pool = &self.pipeline.guests.shift().pool;
+        feed_request(pool, self.state.since(), self.now)
     }
 
     async fn read(&mut self, stop: &CancellationToken) -> Result<End, Stop> {
