@@ -1,5 +1,6 @@
 //! The command line.
 
+mod back_fill;
 mod connect;
 mod date;
 mod explain;

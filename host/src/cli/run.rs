@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
+use super::back_fill;
 use super::connect::{self, Peers};
 use super::start::Setup;
 use super::summary;
@@ -24,6 +25,10 @@ pub(super) struct RunArguments {
     #[arg(long)]
     once: bool,
 
+    /// Read from this time on, RFC 3339 or a date, and deliver again what is delivered: a back-fill.
+    #[arg(long, value_name = "TIME", value_parser = back_fill::since)]
+    since: Option<u64>,
+
     /// Show progress on the terminal, and after each run a table of what it did on standard output.
     #[arg(long)]
     summary: bool,
@@ -31,7 +36,13 @@ pub(super) struct RunArguments {
 
 pub(super) fn run(setup: &Setup, arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let name = setup.raw.get("CONNECTOR_NAME").unwrap_or("connector-host");
-    setup.init_logs(name, Level::Error)?;
+    // Somebody waits for a back-fill.
+    let level = if arguments.since.is_some() {
+        Level::Info
+    } else {
+        Level::Error
+    };
+    setup.init_logs(name, level)?;
     // From here on, what goes wrong is a line of the log, where the platform's manager looks for it.
     match run_logged(setup, arguments) {
         Ok(code) => Ok(code),
@@ -55,7 +66,7 @@ fn run_logged(setup: &Setup, arguments: &RunArguments) -> anyhow::Result<ExitCod
         let stop = connect::stop_on_signals()?;
         let watcher = Watcher::new(&source, setup.guest.poll).context("cannot listen to SIGHUP")?;
         tokio::spawn(exchange.run(watcher, stop.clone()));
-        connect_and_run(&http, settings, guests, stop, arguments.summary).await
+        connect_and_run(&http, settings, guests, stop, arguments).await
     })?;
     Ok(match report {
         Some(Report {
@@ -70,7 +81,7 @@ async fn connect_and_run(
     settings: Settings,
     guests: Live,
     stop: CancellationToken,
-    with_summary: bool,
+    arguments: &RunArguments,
 ) -> anyhow::Result<Option<Report>> {
     let connector = &settings.connector;
     if let Some(address) = connector.status {
@@ -87,22 +98,26 @@ async fn connect_and_run(
         "guest {} is ready",
         shift.pool.guest()
     );
+    let since = match arguments.since {
+        Some(since) => Some(back_fill::within_retention(since, &shift.pool)?),
+        None => None,
+    };
     drop(shift);
     let pipeline = peers.pipeline(&settings, http, guests, &registration)?;
-    let observer: Box<dyn Observer> = if with_summary {
-        Box::new(summary::Table::new(&connector.sinks))
-    } else {
-        Box::new(Silent)
-    };
-    let runs = schedule::run(&pipeline, connector, &stop, &*observer);
+    let mut observers: Vec<Box<dyn Observer>> = Vec::new();
+    if arguments.summary {
+        // One line of progress is enough.
+        let with_progress = since.is_none();
+        observers.push(Box::new(summary::Table::new(
+            &connector.sinks,
+            with_progress,
+        )));
+    }
+    if let Some(since) = since {
+        observers.push(Box::new(back_fill::Progress::new(since)));
+    }
+    let runs = schedule::run(&pipeline, connector, &stop, &observers, since);
     let report = connect::within_grace(&stop, runs).await.flatten();
     pipeline.keeper.stop().await;
     Ok(report)
-}
-
-struct Silent;
-
-impl Observer for Silent {
-    fn progress(&self, _: &Report) {}
-    fn ended(&self, _: &Report) {}
 }

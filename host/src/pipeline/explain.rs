@@ -1,6 +1,7 @@
 //! One notification, explained: decided on as in a run, by the guest alone, and nothing comes of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::decide::{Answers, Decided, decide};
 use super::stop::Stop;
@@ -43,6 +44,14 @@ pub async fn read_element(
 ) -> Result<Element, Stop> {
     let feed = feed_request(pool, now, now)?;
     Ok(source.element(&feed, id).await?)
+}
+
+/// How long the source keeps what the guest reads; `None` where it does not forget by itself.
+///
+/// # Errors
+/// When the guest names no feed.
+pub fn retention(pool: &Pool, now: u64) -> Result<Option<Duration>, Stop> {
+    Ok(feed_request(pool, now, now)?.retention())
 }
 
 /// What the guest wants to read in a run that begins at `now`, to see all that was reported from `since` on.

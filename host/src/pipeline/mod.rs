@@ -18,7 +18,7 @@ mod stop;
 
 pub use answers::LiveAnswers;
 pub use decide::{Answers, Decided, Decision, decide, decide_live};
-pub use explain::{Explained, explain, read_element};
+pub use explain::{Explained, explain, read_element, retention};
 pub use remark::log_remark;
 pub use report::{End, Report};
 pub use run::Pipeline;
