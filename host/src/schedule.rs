@@ -8,26 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Connector;
 use crate::opencti::Info;
-use crate::pipeline::{End, Pipeline, Report};
+use crate::pipeline::{End, Observer, Pipeline, Report};
 use crate::state::{FIRST_RUN_SECONDS, State};
-
-/// Who watches runs.
-pub trait Observer: Sync {
-    /// The counts have grown.
-    fn progress(&self, report: &Report);
-    /// A run has ended.
-    fn ended(&self, report: &Report);
-}
-
-impl Observer for Vec<Box<dyn Observer>> {
-    fn progress(&self, report: &Report) {
-        self.iter().for_each(|it| it.progress(report));
-    }
-
-    fn ended(&self, report: &Report) {
-        self.iter().for_each(|it| it.ended(report));
-    }
-}
 
 /// Runs until stopped, or once where the settings say so. Answers the report of the last run.
 ///
@@ -89,9 +71,7 @@ async fn run_once(
         None => tracing::info!(since = state.since(), "a run begins"),
     }
     let report = pipeline
-        .run(generation, state, again_from, stop, &|report| {
-            observer.progress(report);
-        })
+        .run(generation, state, again_from, stop, observer)
         .await;
     match &report.end {
         End::Error(_) => tracing::error!("{}", report.summary()),

@@ -227,6 +227,11 @@ impl State {
         }
     }
 
+    /// What is to be removed at the source, oldest first.
+    pub fn removals(&self) -> impl Iterator<Item = &str> {
+        self.removals.iter().map(String::as_str)
+    }
+
     /// The item that is to be removed at the source next.
     #[must_use]
     pub fn next_removal(&self) -> Option<&str> {

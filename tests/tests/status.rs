@@ -5,28 +5,43 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, Result};
 use connector_tests::fixtures::Scenario;
 use connector_tests::host::{Host, Running};
+use connector_tests::virustotal::{Notification, World};
 use connector_tests::{opencti, virustotal};
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 /// More than the connector has places for.
 const MANY: usize = 64;
 
+/// A notification that nobody can map: its rule is not named.
+fn broken(notification: &Notification) -> Notification {
+    let mut item = notification.item();
+    item["context_attributes"]["hunting_info"] = json!({});
+    item["context_attributes"]["sources"] = json!([{"type": "hunting_ruleset", "id": "1"}]);
+    Notification::new(&item)
+}
+
 struct Stage {
-    _virustotal: virustotal::Server,
+    virustotal: virustotal::Server,
     platform: opencti::Server,
     host: Host,
 }
 
 impl Stage {
     async fn new() -> Result<Self> {
-        let virustotal = virustotal::Server::start(Scenario::of_today(1).world()).await?;
+        Self::with(Scenario::of_today(1).world()).await
+    }
+
+    async fn with(world: World) -> Result<Self> {
+        let virustotal = virustotal::Server::start(world).await?;
         let platform = opencti::Server::start(opencti::Options::default()).await?;
         let host = Host::new(&virustotal, &platform)?
             .variable("CONNECTOR_EXPOSE_METRICS", "true")
             .variable("CONNECTOR_METRICS_PORT", "0");
         Ok(Self {
-            _virustotal: virustotal,
+            virustotal,
             platform,
             host,
         })
@@ -53,6 +68,205 @@ async fn ask(address: SocketAddr, method: &str, path: &str) -> Result<(String, S
     let answer = String::from_utf8(answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
     Ok((head.to_owned(), body.to_owned()))
+}
+
+async fn status(address: SocketAddr) -> Result<Value> {
+    let (head, body) = ask(address, "GET", "/status.json").await?;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    Ok(serde_json::from_str(&body)?)
+}
+
+/// The value of a metric with these labels, written as Prometheus writes them.
+fn metric(text: &str, name: &str) -> Result<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let value = line.with_context(|| format!("no {name} in\n{text}"))?;
+    Ok(value.trim().parse()?)
+}
+
+#[tokio::test]
+async fn a_run_is_told_in_the_same_numbers_everywhere() -> Result<()> {
+    let scenario = Scenario {
+        mixed: false,
+        bodies: false,
+        ..Scenario::of_today(60)
+    };
+    let mut world = scenario.world();
+    let mut found = world.notifications.iter_mut();
+    let wanted = found.find(|it| it.item()["attributes"]["type_extension"] == "exe");
+    let wanted = wanted.context("no file with this extension")?;
+    *wanted = broken(wanted);
+    let mut stage = Stage::with(world).await?;
+    stage.host = stage
+        .host
+        .setting("EXTENSIONS", "exe")
+        .setting("DELETE_NOTIFICATION", "true");
+    let mut running = stage.host.start(&["run"])?;
+    let address = address(&mut running).await?;
+    running.until_logged("notifications read").await?;
+    let status = status(address).await?;
+    let (_, metrics) = ask(address, "GET", "/metrics").await?;
+
+    let run = &status["runs"][0];
+    let number = |pointer: &str| -> Result<f64> {
+        let found = run.pointer(pointer).and_then(Value::as_f64);
+        found.with_context(|| format!("no {pointer} in {run}"))
+    };
+    let (delivered, skipped) = (number("/delivered")?, number("/skipped/extension")?);
+    assert!(delivered > 0.0 && skipped > 0.0, "{run}");
+    assert_eq!(number("/failed")?, 1.0);
+    assert_eq!(number("/read")?, delivered + skipped + 1.0);
+    assert_eq!(number("/removed")?, delivered);
+    assert_eq!(number("/objects/incident")?, delivered);
+    assert_eq!(run["end"], "drained");
+    assert_eq!(status["checkpoint"]["failed_items"], 1);
+    assert_eq!(status["checkpoint"]["to_remove"], 0);
+    assert_eq!(status["activity"]["state"], "idle");
+    assert_eq!(status["totals"]["delivered"], run["delivered"]);
+    assert!(
+        running
+            .log()
+            .contains(run["summary"].as_str().context("no summary")?)
+    );
+
+    let notifications = |outcome: &str, filter: &str| {
+        let labels = format!("{{outcome=\"{outcome}\",filter=\"{filter}\"}}");
+        metric(&metrics, &format!("connector_notifications_total{labels}"))
+    };
+    assert_eq!(notifications("delivered", "")?, delivered);
+    assert_eq!(notifications("skipped", "extension")?, skipped);
+    assert_eq!(notifications("failed", "")?, 1.0);
+    for (name, expected) in [
+        ("runs_total", 1.0),
+        ("bundles_sent_total", number("/bundles")?),
+        ("errors_total", 1.0),
+        ("client_errors_total", 0.0),
+        ("connector_failed_items", 1.0),
+        ("connector_removed_total", delivered),
+        ("connector_delivery_latency_seconds_count", delivered),
+        ("state{state=\"idle\"}", 1.0),
+        ("state{state=\"running\"}", 0.0),
+    ] {
+        assert_eq!(metric(&metrics, name)?, expected, "{name}");
+    }
+    for (kind, pointer) in [
+        ("page", "pages"),
+        ("lookup", "lookups"),
+        ("removal", "removals"),
+    ] {
+        let name = format!("connector_source_requests_total{{kind=\"{kind}\"}}");
+        assert_eq!(
+            metric(&metrics, &name)?,
+            number(&format!("/source_requests/{pointer}"))?
+        );
+    }
+    let objects = run["objects"].as_object().context("no objects")?;
+    let objects: f64 = objects.values().filter_map(Value::as_f64).sum();
+    assert_eq!(metric(&metrics, "records_sent_total")?, objects);
+    // All was read a moment ago, so it lags by the time since the run began.
+    assert!(metric(&metrics, "connector_checkpoint_lag_seconds")? < 60.0);
+
+    // Newest first, of which the last to be read is the newest.
+    let shown = status["notifications"].as_array().context("none shown")?;
+    assert_eq!(shown.len(), 50);
+    let newest = stage.virustotal.read(|world| {
+        let newest = world.notifications.iter().max_by_key(|it| it.date);
+        newest.map(|it| it.id.clone())
+    });
+    if let Some(newest) = newest {
+        assert!(shown.iter().any(|it| it["id"] == *newest), "{newest}");
+    }
+    for notification in shown {
+        let object = notification["object"].as_str().context("no object")?;
+        assert_eq!(
+            notification["link"],
+            format!("https://www.virustotal.com/gui/file/{object}")
+        );
+    }
+    running.terminate()?;
+    assert!(running.finish().await?.success);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_shown_at_every_log_level() -> Result<()> {
+    let mut world = Scenario::of_today(1).world();
+    world.notifications[0] = broken(&world.notifications[0]);
+    let mut stage = Stage::with(world).await?;
+    // At the level `info` for the address.
+    stage.host = stage.host.variable("CONNECTOR_LOG_LEVEL", "info");
+    let mut running = stage.host.start(&["run"])?;
+    let address = address(&mut running).await?;
+    running.until_logged("notifications read").await?;
+    let status = status(address).await?;
+    let errors = status["errors"].as_array().context("no errors")?;
+    let error = errors
+        .iter()
+        .find(|it| it["message"] == "cannot map the notification");
+    let error = error.with_context(|| status.to_string())?;
+    assert_eq!(error["level"], "ERROR");
+    assert_eq!(
+        error["attributes"]["notification"],
+        status["notifications"][0]["id"]
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_lives_at_once_and_is_ready_when_the_platform_has_taken_a_ping() -> Result<()> {
+    let stage = Stage::new().await?;
+    let (open, closed) = watch::channel(false);
+    stage.platform.check(move |request| {
+        let mut closed = closed.clone();
+        let waits = request
+            .fields
+            .iter()
+            .any(|field| field == "registerConnector");
+        Box::pin(async move {
+            if waits {
+                // The sender lives as long as the test.
+                let _ = closed.wait_for(|open| *open).await;
+            }
+        })
+    });
+    let mut running = stage.host.start(&["run"])?;
+    let address = address(&mut running).await?;
+    let (head, body) = ask(address, "GET", "/healthz").await?;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert_eq!(body, r#"{"alive":true}"#);
+    let (head, body) = ask(address, "GET", "/readyz").await?;
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    assert_eq!(
+        body,
+        r#"{"ready":false,"reason":"OpenCTI does not know the connector yet"}"#
+    );
+    let waiting = status(address).await?;
+    assert_eq!(waiting["activity"]["state"], "waiting for the platform");
+    assert_eq!(waiting["platform"]["registered"], false);
+    let health = stage
+        .host
+        .clone()
+        .variable("CONNECTOR_METRICS_PORT", address.port().to_string());
+    let asked = health.start(&["health"])?.finish().await?;
+    assert!(asked.success, "{}", asked.log);
+    let asked = health.start(&["health", "--ready"])?.finish().await?;
+    assert!(
+        !asked.success && asked.log.contains("does not know the connector yet"),
+        "{}",
+        asked.log
+    );
+
+    open.send_replace(true);
+    running.until_logged("notifications read").await?;
+    let (head, body) = ask(address, "GET", "/readyz").await?;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head} {body}");
+    assert_eq!(body, r#"{"ready":true}"#);
+    let asked = health.start(&["health", "--ready"])?.finish().await?;
+    assert!(asked.success, "{}", asked.log);
+    let status = status(address).await?;
+    assert_eq!(status["activity"]["state"], "idle");
+    assert_eq!(status["platform"]["registered"], true);
+    assert!(status["next_run"].is_string() && status["platform"]["last_ping"].is_string());
+    Ok(())
 }
 
 #[tokio::test]
@@ -88,7 +302,7 @@ async fn nothing_can_be_changed_there() -> Result<()> {
     running.until_logged("notifications read").await?;
     let requests = || stage.platform.read(|platform| platform.count("workAdd"));
     let (works, state) = (requests(), stage.platform.state());
-    for path in ["/metrics", "/status.json"] {
+    for path in ["/metrics", "/status.json", "/healthz", "/readyz"] {
         for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"] {
             let (head, _) = ask(address, method, path).await?;
             assert!(head.starts_with("HTTP/1.1 405 "), "{method} {path}: {head}");
@@ -106,7 +320,6 @@ async fn nothing_can_be_changed_there() -> Result<()> {
         );
     }
     for path in [
-        "/",
         "/status",
         "/run",
         "/reset",

@@ -10,9 +10,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::date::date;
-use crate::pipeline::{self, End, Report, Stop};
+use crate::pipeline::{self, End, Observer, Report, Stop};
 use crate::runtime::Pool;
-use crate::schedule::Observer;
 
 /// A line of progress is due after so many notifications,
 const NOTIFICATIONS_A_LINE: u64 = 200;

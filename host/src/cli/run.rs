@@ -12,12 +12,12 @@ use super::summary;
 use crate::config::{Http, Settings};
 use crate::guest_source::Watcher;
 use crate::opencti;
-use crate::pipeline::{End, Report};
+use crate::pipeline::{End, Observer, Report};
 use crate::runtime::Live;
-use crate::schedule::{self, Observer};
-use crate::status;
+use crate::schedule;
+use crate::status::{self, Board};
 use crate::swap::Exchange;
-use crate::telemetry::Level;
+use crate::telemetry::{Level, Troubles};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArguments {
@@ -42,9 +42,9 @@ pub(super) fn run(setup: &Setup, arguments: &RunArguments) -> anyhow::Result<Exi
     } else {
         Level::Error
     };
-    setup.init_logs(name, level)?;
+    let troubles = setup.init_logs(name, level)?;
     // From here on, what goes wrong is a line of the log, where the platform's manager looks for it.
-    match run_logged(setup, arguments) {
+    match run_logged(setup, arguments, troubles) {
         Ok(code) => Ok(code),
         Err(error) => {
             tracing::error!("{error:#}");
@@ -53,7 +53,11 @@ pub(super) fn run(setup: &Setup, arguments: &RunArguments) -> anyhow::Result<Exi
     }
 }
 
-fn run_logged(setup: &Setup, arguments: &RunArguments) -> anyhow::Result<ExitCode> {
+fn run_logged(
+    setup: &Setup,
+    arguments: &RunArguments,
+    troubles: Troubles,
+) -> anyhow::Result<ExitCode> {
     let http = Http::new(&setup.raw)?;
     let (finder, found) = setup.find_guest(&http)?;
     let (guest, chooser) = setup.choose_guest(&found)?;
@@ -66,7 +70,8 @@ fn run_logged(setup: &Setup, arguments: &RunArguments) -> anyhow::Result<ExitCod
         let stop = connect::stop_on_signals()?;
         let watcher = Watcher::new(&source, setup.guest.poll).context("cannot listen to SIGHUP")?;
         tokio::spawn(exchange.run(watcher, stop.clone()));
-        connect_and_run(&http, settings, guests, stop, arguments).await
+        let board = Board::new(&settings, guests.clone(), troubles, stop.clone());
+        connect_and_run(&http, settings, guests, stop, board, arguments).await
     })?;
     Ok(match report {
         Some(Report {
@@ -81,11 +86,12 @@ async fn connect_and_run(
     settings: Settings,
     guests: Live,
     stop: CancellationToken,
+    board: Board,
     arguments: &RunArguments,
 ) -> anyhow::Result<Option<Report>> {
     let connector = &settings.connector;
     if let Some(address) = connector.status {
-        status::serve(address, guests.clone(), stop.clone()).await?;
+        status::serve(address, board.clone(), stop.clone()).await?;
     }
     let peers = Peers::new(&settings, http)?;
     let registration = opencti::wait_for_platform(&peers.platform, connector, &stop).await;
@@ -105,6 +111,14 @@ async fn connect_and_run(
     drop(shift);
     let pipeline = peers.pipeline(&settings, http, guests, &registration)?;
     let mut observers: Vec<Box<dyn Observer>> = Vec::new();
+    if connector.status.is_some() {
+        board.connected(status::Peers {
+            keeper: pipeline.keeper.view(),
+            platform: pipeline.platform.clone(),
+            source: pipeline.source.clone(),
+        });
+        observers.push(Box::new(board));
+    }
     if arguments.summary {
         // One line of progress is enough.
         let with_progress = since.is_none();

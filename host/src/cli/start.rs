@@ -1,5 +1,6 @@
 //! What every command begins with: settings as text, the engine, the guest.
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::config::{self, GuestSettings, Http, Raw, Settings};
 use crate::guest_source::{Finder, Found, GuestSource, Registry};
 use crate::runtime::{Engine, Guest, Limits};
 use crate::swap::{Chooser, NoGuest, Workshop, defaults};
-use crate::telemetry::{self, Level};
+use crate::telemetry::{self, Level, Troubles};
 
 /// Calls of the guest at a time: mapping is a small part of a run, most of which waits for the network.
 const WORKERS: u32 = 4;
@@ -32,13 +33,15 @@ impl Setup {
         })
     }
 
-    /// Starts the log as the settings want it; `level` where they do not say.
-    pub(super) fn init_logs(&self, name: &str, level: Level) -> anyhow::Result<()> {
+    /// Starts the log as the settings want it; `level` where they do not say. A terminal gets text where they do not
+    /// say either.
+    pub(super) fn init_logs(&self, name: &str, level: Level) -> anyhow::Result<Troubles> {
         let level = match self.raw.get("CONNECTOR_LOG_LEVEL") {
             Some(level) => level.parse()?,
             None => level,
         };
-        let json = crate::config::json_logging(&self.raw);
+        let json =
+            config::json_logging(&self.raw).unwrap_or_else(|| !std::io::stderr().is_terminal());
         let format = if json {
             telemetry::Format::Json {
                 name: name.to_owned(),
@@ -46,8 +49,7 @@ impl Setup {
         } else {
             telemetry::Format::Text
         };
-        telemetry::init(level, format);
-        Ok(())
+        Ok(telemetry::init(level, format))
     }
 
     /// An engine with the limits of the settings, and what else it takes to make a guest ready.

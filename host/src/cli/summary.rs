@@ -7,8 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::config::Sinks;
-use crate::pipeline::Report;
-use crate::schedule::Observer;
+use crate::pipeline::{Observer, Report};
 
 /// A progress line while a run goes on, and a table at its end.
 pub(super) struct Table {
@@ -84,7 +83,7 @@ fn table(report: &Report, directory: Option<&str>) -> String {
     }
     row(
         "Requests to VirusTotal",
-        &report.source_requests.to_string(),
+        &report.source_requests.in_all().to_string(),
     );
     row("Requests to OpenCTI", &report.platform_requests.to_string());
     row("Time", &format!("{:.2} s", report.duration.as_secs_f64()));

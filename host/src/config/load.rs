@@ -112,12 +112,10 @@ pub fn guest_settings(raw: &Raw, guest: &GuestDefaults) -> Vec<(String, String)>
         .collect()
 }
 
-/// Whether log lines are JSON objects.
+/// Whether log lines are JSON objects, where the settings say.
 #[must_use]
-pub fn json_logging(raw: &Raw) -> bool {
-    raw.get("OPENCTI_JSON_LOGGING")
-        .and_then(boolean)
-        .unwrap_or(true)
+pub fn json_logging(raw: &Raw) -> Option<bool> {
+    raw.get("OPENCTI_JSON_LOGGING").and_then(boolean)
 }
 
 impl Reader<'_> {

@@ -131,7 +131,7 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
     boolean(
         "OPENCTI_JSON_LOGGING",
         "true",
-        "Log lines as JSON objects instead of text.",
+        "Log lines as JSON objects instead of text. Where it is not set, a terminal gets text.",
     ),
     setting(
         "CONNECTOR_ID",
@@ -234,7 +234,7 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
     boolean(
         "CONNECTOR_EXPOSE_METRICS",
         "false",
-        "Whether metrics for Prometheus (`/metrics`) and a status (`/status.json`) are served.",
+        "Whether a status page (`/`), the same as JSON (`/status.json`), metrics for Prometheus (`/metrics`) and health checks (`/healthz`, `/readyz`) are served.",
     ),
     number(
         "CONNECTOR_METRICS_PORT",

@@ -67,6 +67,7 @@ struct Shared {
     retry_base: Duration,
     learned: Mutex<Learned>,
     requests: AtomicU64,
+    errors: AtomicU64,
 }
 
 /// What the platform's answers taught.
@@ -154,6 +155,7 @@ impl Client {
                     oldest_only: Vec::new(),
                 }),
                 requests: AtomicU64::new(0),
+                errors: AtomicU64::new(0),
             }),
         })
     }
@@ -172,6 +174,7 @@ impl Client {
                     oldest_only: Vec::new(),
                 }),
                 requests: AtomicU64::new(0),
+                errors: AtomicU64::new(0),
             }),
         }
     }
@@ -180,6 +183,12 @@ impl Client {
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::Relaxed)
+    }
+
+    /// Requests that had no success since the client was made, all tries counted.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.shared.errors.load(Ordering::Relaxed)
     }
 
     /// The platform's version as last read; [`Version::NEWEST`] before that.
@@ -324,7 +333,11 @@ impl Client {
         request: reqwest::RequestBuilder,
     ) -> Result<Bytes, Error> {
         self.shared.requests.fetch_add(1, Ordering::Relaxed);
-        answer_of(operation, request, &self.shared.redaction).await
+        let answer = answer_of(operation, request, &self.shared.redaction).await;
+        if answer.is_err() {
+            self.shared.errors.fetch_add(1, Ordering::Relaxed);
+        }
+        answer
     }
 
     /// Sends a multipart request (graphql-multipart-request-spec) once.

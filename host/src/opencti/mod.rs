@@ -30,7 +30,7 @@ pub use operations::{OPERATIONS, Operation, Variant};
 pub use queue::QueueSize;
 pub use registration::{BrokerConnection, Registration};
 pub use seen::{SIGN_OF_LIFE, Seen};
-pub use state_keeper::{Generation, Info, Saved, StateKeeper};
+pub use state_keeper::{Generation, Info, KeeperView, PING_INTERVAL, Pings, Saved, StateKeeper};
 pub use version::{Feature, Version};
 pub use wait::{Cancelled, wait_for_platform};
 pub use work::Work;

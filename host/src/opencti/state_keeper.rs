@@ -16,7 +16,7 @@ use super::reset::{Echo, ResetWatch};
 use crate::config::Connector;
 
 /// A connector counts as active on the platform for five minutes after a ping; pycti pings this often.
-pub(super) const PING_INTERVAL: Duration = Duration::from_secs(40);
+pub const PING_INTERVAL: Duration = Duration::from_secs(40);
 
 /// Sent where there is no state, as pycti does: an empty text would look like a reset.
 const NO_STATE: &str = "null";
@@ -63,6 +63,41 @@ fn whole_seconds<S: Serializer>(
         .serialize(serializer)
 }
 
+/// How the pings went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pings {
+    /// Pings that were tried.
+    pub sent: u64,
+    /// Those that the platform did not take.
+    pub failed: u64,
+    /// When the platform last took one.
+    pub last: Option<jiff::Timestamp>,
+}
+
+/// What others may know of a [`StateKeeper`].
+#[derive(Debug, Clone)]
+pub struct KeeperView(Arc<Shared>);
+
+impl KeeperView {
+    /// How the pings went so far.
+    #[must_use]
+    pub fn pings(&self) -> Pings {
+        *lock(&self.0.pings)
+    }
+
+    /// What the user interface shows of the scheduler.
+    #[must_use]
+    pub fn info(&self) -> Info {
+        lock(&self.0.info).clone()
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> Option<String> {
+        lock(&self.0.state).clone()
+    }
+}
+
 /// The owner of the connector's state. It pings the platform until it is dropped or stopped.
 ///
 /// Nothing that the platform answers after the start replaces the own state; only a reset in the user
@@ -83,6 +118,7 @@ struct Shared {
     exchange: tokio::sync::Mutex<Exchange>,
     state: Mutex<Option<String>>,
     info: Mutex<Info>,
+    pings: Mutex<Pings>,
     generation: watch::Sender<Generation>,
 }
 
@@ -148,6 +184,7 @@ impl StateKeeper {
             }),
             state: Mutex::new(registration.state.clone()),
             info: Mutex::new(info),
+            pings: Mutex::default(),
             generation: watch::Sender::new(Generation::default()),
         });
         let stop = CancellationToken::new();
@@ -191,6 +228,12 @@ impl StateKeeper {
     #[must_use]
     pub fn info(&self) -> Info {
         lock(&self.shared.info).clone()
+    }
+
+    /// What others may know.
+    #[must_use]
+    pub fn view(&self) -> KeeperView {
+        KeeperView(Arc::clone(&self.shared))
     }
 
     /// Pings once, now: the platform learns the current [`Info`] and the keeper of a reset.
@@ -263,6 +306,7 @@ impl Shared {
 
     async fn ping(&self, exchange: &mut Exchange, retry: Retry) -> Result<Pong, Error> {
         let result = self.ping_registered(exchange, retry).await;
+        self.count_ping(result.is_ok());
         match &result {
             Err(error) if exchange.failing => tracing::debug!(%error, "another ping failed"),
             Err(error) => {
@@ -282,6 +326,16 @@ impl Shared {
             return Ok(Pong::Reset);
         }
         Ok(Pong::Echo(pinged.connector_state))
+    }
+
+    fn count_ping(&self, taken: bool) {
+        let mut pings = lock(&self.pings);
+        pings.sent += 1;
+        if taken {
+            pings.last = Some(jiff::Timestamp::now());
+        } else {
+            pings.failed += 1;
+        }
     }
 
     /// Pings; where the platform has forgotten the connector, registers it again first. The own state

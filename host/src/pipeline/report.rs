@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::virustotal::Requests;
+
 /// Why a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
@@ -50,7 +52,7 @@ pub struct Report {
     /// Notifications removed at the source.
     pub removed: u64,
     /// Requests to the source.
-    pub source_requests: u64,
+    pub source_requests: Requests,
     /// Requests to the platform.
     pub platform_requests: u64,
     /// Time from begin to end.
@@ -75,7 +77,7 @@ impl Default for Report {
             artifacts: 0,
             artifacts_failed: 0,
             removed: 0,
-            source_requests: 0,
+            source_requests: Requests::default(),
             platform_requests: 0,
             duration: Duration::ZERO,
             end: End::Drained,
@@ -94,6 +96,35 @@ impl Report {
     #[must_use]
     pub fn done(&self) -> u64 {
         self.skipped_in_all() + self.delivered + self.failed + self.gone
+    }
+
+    /// Whether the run was ended by something that does not work.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        matches!(self.end, End::Error(_))
+    }
+
+    /// Adds the counts of another run.
+    pub fn add(&mut self, other: &Self) {
+        for (sums, counts) in [
+            (&mut self.skipped, &other.skipped),
+            (&mut self.objects, &other.objects),
+        ] {
+            for (name, count) in counts {
+                *sums.entry(name.clone()).or_default() += count;
+            }
+        }
+        self.read += other.read;
+        self.decided_to = self.decided_to.max(other.decided_to);
+        self.done_to = self.done_to.max(other.done_to);
+        self.delivered += other.delivered;
+        self.failed += other.failed;
+        self.forgotten += other.forgotten;
+        self.gone += other.gone;
+        self.bundles += other.bundles;
+        self.artifacts += other.artifacts;
+        self.artifacts_failed += other.artifacts_failed;
+        self.removed += other.removed;
     }
 
     pub(super) fn count_skip(&mut self, filter: &str) {

@@ -2,8 +2,9 @@
 
 use tokio_util::sync::CancellationToken;
 
+use super::observer::{Fate, Unobserved};
 use super::report::{End, Report};
-use super::run::{Fate, Pipeline, Run, Task};
+use super::run::{Pipeline, Run, Task};
 use super::stop::Stop;
 use crate::opencti::Generation;
 use crate::state::{FailedItem, State};
@@ -20,7 +21,7 @@ impl Pipeline {
         items: &[FailedItem],
         stop: &CancellationToken,
     ) -> Report {
-        let mut run = Run::begin(self, Task::Failures, generation, state, &|_| ());
+        let mut run = Run::begin(self, Task::Failures, generation, state, &Unobserved);
         let read = run.read_again(items, stop).await;
         run.end(read).await
     }
@@ -62,7 +63,7 @@ impl Run<'_> {
                     Fate::Failed(words)
                 }
             };
-            self.note(failed.id.clone(), failed.date, fate);
+            self.note(failed.id.clone(), failed.date, None, fate);
         }
         Ok(End::Drained)
     }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::answers::LiveAnswers;
 use super::decide::{Decision, decide_live};
 use super::explain::feed_request;
+use super::observer::{Fate, Observer, Settled};
 use super::remark::log_remark;
 use super::report::{End, Report};
 use super::stop::Stop;
@@ -19,7 +20,7 @@ use crate::opencti::{self, Generation, Saved, StateKeeper, Work};
 use crate::runtime::{Emission, Guest, Item, Live};
 use crate::state::State;
 use crate::step::Step;
-use crate::virustotal::{self, FeedRequest, ItemId};
+use crate::virustotal::{self, FeedRequest, ItemId, Requests, Subject};
 
 /// Items that are decided on at a time.
 const CONCURRENCY: usize = 4;
@@ -54,18 +55,17 @@ impl Pipeline {
     /// With `again_from`, a time in seconds since the epoch, it reads from then on, and does again what is done.
     /// The checkpoint moves as in any run, and never back.
     ///
-    /// `progress` hears of the counts as they grow. A report comes back in every case: a run that ends
-    /// with an error has done what it reports.
+    /// A report comes back in every case: a run that ends with an error has done what it reports.
     pub async fn run(
         &self,
         generation: Generation,
         state: State,
         again_from: Option<u64>,
         stop: &CancellationToken,
-        progress: &(dyn Fn(&Report) + Sync),
+        observer: &dyn Observer,
     ) -> Report {
         let task = again_from.map_or(Task::Feed, Task::BackFill);
-        let mut run = Run::begin(self, task, generation, state, progress);
+        let mut run = Run::begin(self, task, generation, state, observer);
         let read = run.read(stop).await;
         run.end(read).await
     }
@@ -87,7 +87,8 @@ pub(super) struct Run<'a> {
     pub(super) pipeline: &'a Pipeline,
     task: Task,
     started: Instant,
-    /// Requests to the platform before the run.
+    /// Requests before the run.
+    source_requests: Requests,
     platform_requests: u64,
     /// The clock of the run: one time for all items.
     pub(super) now: u64,
@@ -108,23 +109,33 @@ pub(super) struct Run<'a> {
     pub(super) copied: HashSet<String>,
     pub(super) report: Report,
     counted_against_limit: u64,
-    progress: &'a (dyn Fn(&Report) + Sync),
+    observer: &'a dyn Observer,
 }
 
-struct Entry {
-    id: String,
+/// What an item is called, from its reading to its end.
+struct Origin {
+    id: ItemId,
     observed: u64,
-    fate: Fate,
+    subject: Option<Subject>,
 }
 
-pub(super) enum Fate {
-    Skipped,
-    Failed(String),
-    /// The source does not have it any more.
-    Gone,
-    Delivered {
-        acknowledge: bool,
-    },
+/// An item that is decided on.
+pub(super) struct Entry {
+    pub(super) id: String,
+    pub(super) observed: u64,
+    pub(super) subject: Option<Subject>,
+    pub(super) fate: Fate,
+}
+
+impl Entry {
+    fn settled(&self) -> Settled<'_> {
+        Settled {
+            id: &self.id,
+            observed: self.observed,
+            subject: self.subject.as_ref(),
+            fate: &self.fate,
+        }
+    }
 }
 
 impl<'a> Run<'a> {
@@ -133,9 +144,10 @@ impl<'a> Run<'a> {
         task: Task,
         generation: Generation,
         state: State,
-        progress: &'a (dyn Fn(&Report) + Sync),
+        observer: &'a dyn Observer,
     ) -> Self {
         let now = Timestamp::now();
+        observer.begun(now);
         pipeline.source.begin_run();
         let name = format!(
             "{} {} @ {}",
@@ -152,6 +164,7 @@ impl<'a> Run<'a> {
             pipeline,
             task,
             started: Instant::now(),
+            source_requests: pipeline.source.requests(),
             platform_requests: platform.requests(),
             now: u64::try_from(now.as_second()).unwrap_or_default(),
             generation,
@@ -166,7 +179,7 @@ impl<'a> Run<'a> {
             copied: HashSet::new(),
             report: Report::default(),
             counted_against_limit: 0,
-            progress,
+            observer,
         }
     }
 
@@ -178,13 +191,22 @@ impl<'a> Run<'a> {
             tracing::warn!(%error, "cannot close the work on the platform");
         }
         Step::WorkClosed.reached();
-        let Self { pipeline, .. } = self;
-        Report {
-            source_requests: pipeline.source.requests().in_all(),
-            platform_requests: pipeline.platform.requests() - self.platform_requests,
-            duration: self.started.elapsed(),
-            ..self.report
-        }
+        self.count_cost();
+        self.report
+    }
+
+    fn count_cost(&mut self) {
+        let Pipeline {
+            source, platform, ..
+        } = self.pipeline;
+        self.report.source_requests = source.requests() - self.source_requests;
+        self.report.platform_requests = platform.requests() - self.platform_requests;
+        self.report.duration = self.started.elapsed();
+    }
+
+    fn tell_progress(&mut self) {
+        self.count_cost();
+        self.observer.progress(&self.report);
     }
 
     async fn deliver_rest(&mut self, read: Result<End, Stop>) -> End {
@@ -279,7 +301,7 @@ impl<'a> Run<'a> {
             reason,
             "cannot use an element of the feed"
         );
-        self.note(id.to_owned(), UNDATED, Fate::Failed(reason));
+        self.note(id.to_owned(), UNDATED, None, Fate::Failed(reason));
     }
 
     pub(super) async fn process(
@@ -290,20 +312,24 @@ impl<'a> Run<'a> {
         let now = self.now;
         let guests = &self.pipeline.guests;
         let answers = Arc::clone(&self.answers);
+        let wants_subjects = self.observer.wants_subjects();
         let mut decisions = stream::iter(items)
             .map(|item| {
                 let answers = &answers;
                 async move {
+                    let wanted = wants_subjects.then(|| Subject::of(item.document.as_str()));
+                    let origin = Origin {
+                        subject: wanted.flatten(),
+                        id: item.id.clone(),
+                        observed: item.observed,
+                    };
                     let contract_item = Arc::new(Item {
                         id: item.id.as_str().to_owned(),
                         observed: item.observed,
                         document: item.document.as_str().to_owned(),
                     });
-                    (
-                        item.id,
-                        item.observed,
-                        decide_live(guests, contract_item, now, &**answers).await,
-                    )
+                    let decided = decide_live(guests, contract_item, now, &**answers).await;
+                    (origin, decided)
                 }
             })
             .buffered(CONCURRENCY);
@@ -313,17 +339,17 @@ impl<'a> Run<'a> {
                 () = stop.cancelled() => return Err(Stop::Shutdown),
                 next = decisions.next() => next,
             };
-            let Some((id, observed, decided)) = next else {
+            let Some((origin, decided)) = next else {
                 return Ok(());
             };
             let (decision, remarks, guest) = decided?;
             Step::Decided.reached();
             for remark in &remarks {
-                log_remark(remark, Some(id.as_str()));
+                log_remark(remark, Some(origin.id.as_str()));
             }
             self.begin_batch_of(guest).await?;
-            self.take(id, observed, decision).await?;
-            (self.progress)(&self.report);
+            self.take(origin, decision).await?;
+            self.tell_progress();
         }
     }
 
@@ -336,12 +362,16 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn take(&mut self, id: ItemId, observed: u64, decision: Decision) -> Result<(), Stop> {
+    async fn take(&mut self, origin: Origin, decision: Decision) -> Result<(), Stop> {
+        let Origin {
+            id,
+            observed,
+            subject,
+        } = origin;
         let fate = match decision {
             Decision::Skip { filter, reason } => {
                 tracing::debug!(notification = id.as_str(), filter, reason, "skipped");
-                self.report.count_skip(&filter);
-                Fate::Skipped
+                Fate::Skipped { filter, reason }
             }
             Decision::Fail(reason) => {
                 tracing::error!(
@@ -357,7 +387,7 @@ impl<'a> Run<'a> {
                 Fate::Delivered { acknowledge }
             }
         };
-        self.note(id.as_str().to_owned(), observed, fate);
+        self.note(id.as_str().to_owned(), observed, subject, fate);
         if self.entries.len() >= ENTRIES {
             self.flush().await?;
         }
@@ -379,9 +409,14 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    pub(super) fn note(&mut self, id: String, observed: u64, fate: Fate) {
+    pub(super) fn note(&mut self, id: String, observed: u64, subject: Option<Subject>, fate: Fate) {
         self.report.decided_to = self.report.decided_to.max(observed);
-        self.entries.push(Entry { id, observed, fate });
+        self.entries.push(Entry {
+            id,
+            observed,
+            subject,
+            fate,
+        });
     }
 
     /// Delivers the batch; moves the checkpoint and pushes it; removes what is acknowledged.
@@ -411,7 +446,10 @@ impl<'a> Run<'a> {
         }
         Step::StateMarked.reached();
         self.save().await?;
-        (self.progress)(&self.report);
+        for entry in &entries {
+            self.observer.settled(&entry.settled());
+        }
+        self.tell_progress();
         self.remove_delivered().await
     }
 
@@ -432,8 +470,7 @@ impl<'a> Run<'a> {
             Fate::Failed(_) => self.report.failed += 1,
             Fate::Gone => self.report.gone += 1,
             Fate::Delivered { .. } => self.report.delivered += 1,
-            // Counted by its filter.
-            Fate::Skipped => {}
+            Fate::Skipped { filter, .. } => self.report.count_skip(filter),
         }
         match (&entry.fate, self.task) {
             (Fate::Failed(reason), Task::Feed | Task::BackFill(_)) => {

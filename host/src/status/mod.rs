@@ -1,7 +1,11 @@
-//! What the connector shows of itself over HTTP: metrics for Prometheus, and the same story as JSON. Nothing
-//! here changes anything.
+//! What the connector shows of itself over HTTP: metrics for Prometheus, the same story as JSON and as a page, and
+//! whether it is well. Nothing here changes anything.
 
+mod board;
+mod document;
 mod guests;
+mod metrics;
+mod probes;
 mod server;
 
 use std::net::SocketAddr;
@@ -10,11 +14,11 @@ use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Json;
 use axum::routing::get;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::runtime::Live;
+pub use board::{Board, Peers};
 
 /// The text format of Prometheus, version 0.0.4.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -37,42 +41,48 @@ pub enum StatusError {
     Recorder(#[from] metrics_exporter_prometheus::BuildError),
 }
 
-/// Serves `/metrics` and `/status.json` at an address, until stopped.
+/// Serves the page, `/status.json`, `/metrics`, `/healthz` and `/readyz` at an address, until stopped.
 ///
 /// # Errors
 /// When the address cannot be listened at.
 pub async fn serve(
     address: SocketAddr,
-    guests: Live,
+    board: Board,
     stop: CancellationToken,
 ) -> Result<(), StatusError> {
-    let prometheus = PrometheusBuilder::new().install_recorder()?;
-    guests::describe();
+    let latency = Matcher::Full(metrics::DELIVERY_LATENCY.to_owned());
+    let prometheus = PrometheusBuilder::new()
+        .set_buckets_for_metric(latency, &metrics::LATENCIES)?
+        .install_recorder()?;
+    metrics::describe();
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| StatusError::Listen { address, error })?;
     let address = listener.local_addr().unwrap_or(address);
-    tracing::info!("metrics at http://{address}/metrics, status at http://{address}/status.json");
-    let router = router(prometheus, guests);
-    tokio::spawn(server::serve(listener, router, stop));
+    tracing::info!("status at http://{address}/, metrics at http://{address}/metrics");
+    tokio::spawn(server::serve(listener, router(prometheus, board), stop));
     Ok(())
 }
 
-fn router(prometheus: PrometheusHandle, guests: Live) -> Router {
-    let measured = guests.clone();
+fn router(prometheus: PrometheusHandle, board: Board) -> Router {
+    let measured = board.clone();
     let metrics = move || {
-        guests::measure(&measured);
+        metrics::measure(&measured);
         let text = prometheus.render();
         async { ([(CONTENT_TYPE, PROMETHEUS)], text) }
     };
+    let shown = board.clone();
     let status = move || {
-        let json = serde_json::json!({
-            "guest": guests::status(&guests),
-            "guest_changes": guests::changes(&guests),
-        });
-        async { Json(json) }
+        let status = document::status(&shown);
+        async { Json(status) }
+    };
+    let ready = move || {
+        let ready = probes::ready(&board);
+        async { ready }
     };
     Router::new()
         .route("/metrics", get(metrics))
         .route("/status.json", get(status))
+        .route("/healthz", get(async || probes::alive()))
+        .route("/readyz", get(ready))
 }

@@ -1,19 +1,22 @@
 //! Log lines on standard error: JSON objects as pycti writes them, or text.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io::IsTerminal;
 use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use super::fields::{Fields, level_name};
+use super::troubles::Troubles;
 
 /// How much is logged; the names of `CONNECTOR_LOG_LEVEL`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,11 +63,15 @@ pub enum Format {
     Text,
 }
 
-/// Sends the log of this process to standard error. Only the first call in a process counts.
-pub fn init(level: Level, format: Format) {
+/// Sends the log of this process to standard error, and answers what is to be remembered of it. Only the first call
+/// in a process counts.
+pub fn init(level: Level, format: Format) -> Troubles {
     let colours = std::io::stderr().is_terminal();
+    let troubles = Troubles::default();
+    let subscriber = subscriber(level, format, colours, std::io::stderr, troubles.clone());
     // Only an earlier call can have failed it, and that one's lines go on.
-    drop(subscriber(level, format, colours, std::io::stderr).try_init());
+    drop(subscriber.try_init());
+    troubles
 }
 
 fn subscriber<W>(
@@ -72,6 +79,7 @@ fn subscriber<W>(
     format: Format,
     colours: bool,
     writer: W,
+    troubles: Troubles,
 ) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -83,15 +91,20 @@ where
         Level::Error => LevelFilter::ERROR,
     };
     // Other crates' inner life is of no use to who runs a connector.
-    let targets = Targets::new()
-        .with_target("connector_host", level)
-        .with_default(level.min(LevelFilter::WARN));
+    let targets = |level: LevelFilter| {
+        Targets::new()
+            .with_target("connector_host", level)
+            .with_default(level.min(LevelFilter::WARN))
+    };
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
-    let registry = tracing_subscriber::registry().with(targets);
-    match format {
-        Format::Json { name } => Box::new(registry.with(lines.event_format(JsonLines { name }))),
-        Format::Text => Box::new(registry.with(lines.with_ansi(colours).with_target(false))),
-    }
+    let lines = match format {
+        Format::Json { name } => lines.event_format(JsonLines { name }).boxed(),
+        Format::Text => lines.with_ansi(colours).with_target(false).boxed(),
+    };
+    let registry = tracing_subscriber::registry()
+        .with(lines.with_filter(targets(level)))
+        .with(troubles.with_filter(targets(LevelFilter::WARN)));
+    Box::new(registry)
 }
 
 /// `{"timestamp", "level", "name", "message", "attributes"}`, as pycti writes them.
@@ -110,69 +123,19 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let level = match *event.metadata().level() {
-            tracing::Level::ERROR => "ERROR",
-            tracing::Level::WARN => "WARNING",
-            tracing::Level::INFO => "INFO",
-            tracing::Level::DEBUG | tracing::Level::TRACE => "DEBUG",
-        };
+        let fields = Fields::of(event);
         let mut line = Map::new();
         line.insert(
             "timestamp".into(),
             format!("{:.6}", Timestamp::now()).into(),
         );
-        line.insert("level".into(), level.into());
+        line.insert("level".into(), level_name(event).into());
         line.insert("name".into(), self.name.as_str().into());
         line.insert("message".into(), fields.message.into());
         if !fields.attributes.is_empty() {
             line.insert("attributes".into(), Value::Object(fields.attributes));
         }
         writeln!(writer, "{}", Value::Object(line))
-    }
-}
-
-#[derive(Default)]
-struct Fields {
-    message: String,
-    attributes: Map<String, Value>,
-}
-
-impl Fields {
-    fn record(&mut self, field: &Field, value: Value) {
-        self.attributes.insert(field.name().to_owned(), value);
-    }
-}
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "message" {
-            // Writing to a string cannot fail.
-            let _ = write!(self.message, "{value:?}");
-        } else {
-            self.record(field, format!("{value:?}").into());
-        }
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.record(field, value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.record(field, value.into());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.record(field, value.into());
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.record(field, value.into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.record(field, value.into());
     }
 }
 

@@ -1,10 +1,11 @@
 //! How much was asked of VirusTotal.
 
+use std::ops::Sub;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What one run asked of VirusTotal.
+/// What was asked of VirusTotal.
 ///
-/// Each number but `retries` and `cache_hits` counts the first try of a request that the key pays for.
+/// Each number but `retries`, `cache_hits` and `errors` counts the first try of a request that the key pays for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Requests {
     /// Pages of the feed.
@@ -19,6 +20,24 @@ pub struct Requests {
     pub retries: u64,
     /// Lookups that needed no request.
     pub cache_hits: u64,
+    /// Tries that had no success; that VirusTotal does not know an object is an answer.
+    pub errors: u64,
+}
+
+impl Sub for Requests {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            pages: self.pages - before.pages,
+            lookups: self.lookups - before.lookups,
+            downloads: self.downloads - before.downloads,
+            removals: self.removals - before.removals,
+            retries: self.retries - before.retries,
+            cache_hits: self.cache_hits - before.cache_hits,
+            errors: self.errors - before.errors,
+        }
+    }
 }
 
 impl Requests {
@@ -38,18 +57,12 @@ pub(super) struct Counters {
     pub(super) removals: AtomicU64,
     pub(super) retries: AtomicU64,
     pub(super) cache_hits: AtomicU64,
+    pub(super) errors: AtomicU64,
 }
 
 impl Counters {
     pub(super) fn snapshot(&self) -> Requests {
-        self.each(|counter| counter.load(Ordering::Relaxed))
-    }
-
-    pub(super) fn reset(&self) {
-        self.each(|counter| counter.swap(0, Ordering::Relaxed));
-    }
-
-    fn each(&self, read: impl Fn(&AtomicU64) -> u64) -> Requests {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Requests {
             pages: read(&self.pages),
             lookups: read(&self.lookups),
@@ -57,6 +70,7 @@ impl Counters {
             removals: read(&self.removals),
             retries: read(&self.retries),
             cache_hits: read(&self.cache_hits),
+            errors: read(&self.errors),
         }
     }
 }

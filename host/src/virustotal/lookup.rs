@@ -125,7 +125,7 @@ mod tests {
         client.lookup(&path).await.unwrap();
         assert_eq!(server.requests().len(), 2);
         let requests = client.requests();
-        assert_eq!((requests.lookups, requests.cache_hits), (1, 0));
+        assert_eq!((requests.lookups, requests.cache_hits), (2, 2));
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ mod path;
 mod pointer;
 mod request;
 mod seen;
+mod subject;
 #[cfg(test)]
 mod testing;
 
@@ -40,6 +41,7 @@ pub use lookup::Lookup;
 pub use network::NetworkFault;
 pub use path::{DownloadRequest, FeedPath, ItemId, LookupPath, Refused};
 pub use pointer::Pointer;
+pub use subject::Subject;
 
 use counters::{Counters, count};
 use lookup::Lookups;
@@ -167,13 +169,12 @@ impl Client {
         })
     }
 
-    /// Begins a run: forgets the answers to lookups, and counts from zero.
+    /// Begins a run: forgets the answers to lookups.
     pub fn begin_run(&self) {
         self.inner.lookups.invalidate_all();
-        self.transport().counters.reset();
     }
 
-    /// What was asked since the run began.
+    /// What was asked since the client was made.
     pub fn requests(&self) -> Requests {
         self.transport().counters.snapshot()
     }

@@ -56,8 +56,16 @@ impl Transport {
         query: &[(&str, &str)],
         limit: u64,
     ) -> Result<Vec<u8>, Error> {
-        self.with_retry(path, || self.once(&method, path, query, limit))
-            .await
+        self.with_retry(path, || async {
+            let answer = self.once(&method, path, query, limit).await;
+            if let Err(error) = &answer
+                && !matches!(error, Error::NotFound { .. })
+            {
+                count(&self.counters.errors);
+            }
+            answer
+        })
+        .await
     }
 
     /// Tries again what may pass by itself: with growing, jittered pauses, or when the other side says.

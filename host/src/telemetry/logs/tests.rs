@@ -23,7 +23,13 @@ fn lines(level: Level, format: Format, log: impl FnOnce()) -> Vec<String> {
     let buffer = Buffer::default();
     let writer = buffer.clone();
     tracing::subscriber::with_default(
-        subscriber(level, format, false, move || writer.clone()),
+        subscriber(
+            level,
+            format,
+            false,
+            move || writer.clone(),
+            Troubles::default(),
+        ),
         log,
     );
     let bytes = buffer.0.lock().unwrap().clone();
@@ -100,6 +106,40 @@ fn a_level_lets_pass_what_matters_as_much_or_more() {
         let levels: Vec<&Value> = found.iter().map(|line| &line["level"]).collect();
         assert_eq!(levels, expected, "{level:?}");
     }
+}
+
+#[test]
+fn warnings_and_errors_are_remembered_at_every_level() {
+    let troubles = Troubles::default();
+    let subscriber = subscriber(
+        Level::Error,
+        Format::Text,
+        false,
+        io::sink,
+        troubles.clone(),
+    );
+    tracing::subscriber::with_default(subscriber, || {
+        for number in 0..30_u64 {
+            tracing::warn!(number, "odd");
+            tracing::info!("a run");
+        }
+        tracing::error!("wrong");
+    });
+    let latest = troubles.latest();
+    let numbers: Vec<_> = latest
+        .iter()
+        .map(|it| it.attributes.get("number"))
+        .collect();
+    let expected: Vec<_> = (11..30)
+        .map(|number| Some(json!(number)))
+        .chain([None])
+        .collect();
+    assert_eq!(
+        numbers,
+        expected.iter().map(Option::as_ref).collect::<Vec<_>>()
+    );
+    let last = latest.last().map(|it| (it.level, it.message.as_str()));
+    assert_eq!(last, Some(("ERROR", "wrong")));
 }
 
 #[test]

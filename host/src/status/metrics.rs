@@ -1,0 +1,180 @@
+//! Metrics for Prometheus: pycti's under its names (protocol section 16), with what these say, and our own.
+
+use jiff::Timestamp;
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
+
+use super::board::{Activity, Board};
+use super::guests;
+use crate::virustotal::Requests;
+
+/// From VirusTotal's date of a notification to the confirmation of its objects.
+pub(super) const DELIVERY_LATENCY: &str = "connector_delivery_latency_seconds";
+
+/// Upper bounds of the latency's buckets, in seconds: from a run that comes at once to VirusTotal's seven days.
+pub(super) const LATENCIES: [f64; 11] = [
+    10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 21_600.0, 86_400.0, 604_800.0,
+];
+
+/// Says once what the metrics mean.
+pub(super) fn describe() {
+    for (name, help) in [
+        ("bundles_sent_total", "Number of bundles sent"),
+        (
+            "records_sent_total",
+            "Number of records (objects per bundle) sent",
+        ),
+        ("runs_total", "Number of runs"),
+        ("ping_api_total", "Number of pings to the API"),
+        (
+            "ping_api_errors_total",
+            "Number of errors when pinging the API",
+        ),
+        (
+            "errors_total",
+            "Number of errors: runs that an error ended, and notifications that could not be mapped",
+        ),
+        (
+            "client_errors_total",
+            "Number of client errors: requests to VirusTotal or OpenCTI without success, each try counted",
+        ),
+        (
+            "connector_notifications_total",
+            "Notifications by what became of them, and by the filter that did not want them.",
+        ),
+        (
+            "connector_source_requests_total",
+            "Requests to VirusTotal that the key pays for, by kind.",
+        ),
+        (
+            "connector_lookup_cache_hits_total",
+            "Lookups at VirusTotal that needed no request.",
+        ),
+        (
+            "connector_platform_requests_total",
+            "Requests to OpenCTI, each try counted.",
+        ),
+        (
+            "connector_artifacts_total",
+            "Files copied to OpenCTI, or not, by outcome.",
+        ),
+        (
+            "connector_removed_total",
+            "Notifications removed at VirusTotal.",
+        ),
+    ] {
+        describe_counter!(name, help);
+    }
+    describe_gauge!("state", "State of connector");
+    describe_gauge!(
+        "connector_failed_items",
+        "Notifications on the list of those that could not be mapped."
+    );
+    describe_gauge!(
+        "connector_checkpoint_lag_seconds",
+        Unit::Seconds,
+        "Time since all that VirusTotal had reported was delivered."
+    );
+    describe_gauge!(
+        "connector_queue_bytes",
+        Unit::Bytes,
+        "What waits in the connector's queue, as of the last run."
+    );
+    describe_histogram!(
+        DELIVERY_LATENCY,
+        Unit::Seconds,
+        "From VirusTotal's date of a notification to the confirmation of its objects."
+    );
+    guests::describe();
+}
+
+/// Brings the metrics up to date.
+pub(super) fn measure(board: &Board) {
+    measure_runs(board);
+    measure_peers(board);
+    measure_state(board);
+    guests::measure(board.guests());
+}
+
+fn measure_runs(board: &Board) {
+    let totals = board.record().totals();
+    let report = &totals.report;
+    counter!("runs_total").absolute(totals.runs);
+    counter!("bundles_sent_total").absolute(report.bundles);
+    counter!("records_sent_total").absolute(report.objects.values().sum());
+    counter!("errors_total").absolute(totals.runs_failed + report.failed);
+    for (outcome, count) in [
+        ("delivered", report.delivered),
+        ("failed", report.failed),
+        ("gone", report.gone),
+    ] {
+        counter!("connector_notifications_total", "outcome" => outcome, "filter" => "")
+            .absolute(count);
+    }
+    for (filter, count) in &report.skipped {
+        let labels = [
+            ("outcome", "skipped".to_owned()),
+            ("filter", filter.clone()),
+        ];
+        counter!("connector_notifications_total", &labels).absolute(*count);
+    }
+    for (outcome, count) in [
+        ("copied", report.artifacts),
+        ("failed", report.artifacts_failed),
+    ] {
+        counter!("connector_artifacts_total", "outcome" => outcome).absolute(count);
+    }
+    counter!("connector_removed_total").absolute(report.removed);
+}
+
+fn measure_peers(board: &Board) {
+    let pings = board.pings();
+    counter!("ping_api_total").absolute(pings.sent);
+    counter!("ping_api_errors_total").absolute(pings.failed);
+    let peers = board.peers();
+    let Requests {
+        pages,
+        lookups,
+        downloads,
+        removals,
+        retries,
+        cache_hits,
+        errors,
+    } = peers.map(|it| it.source.requests()).unwrap_or_default();
+    for (kind, count) in [
+        ("page", pages),
+        ("lookup", lookups),
+        ("download", downloads),
+        ("removal", removals),
+        ("retry", retries),
+    ] {
+        counter!("connector_source_requests_total", "kind" => kind).absolute(count);
+    }
+    counter!("connector_lookup_cache_hits_total").absolute(cache_hits);
+    let (requests, platform_errors) = peers
+        .map(|it| (it.platform.requests(), it.platform.errors()))
+        .unwrap_or_default();
+    counter!("connector_platform_requests_total").absolute(requests);
+    counter!("client_errors_total").absolute(errors + platform_errors);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no lag has 2^53 seconds")]
+fn measure_state(board: &Board) {
+    let record = board.record();
+    let now = match board.activity(&record) {
+        Activity::Running => "running",
+        Activity::Waiting | Activity::Idle | Activity::HeldBack => "idle",
+        Activity::Stopping => "stopped",
+    };
+    for state in ["idle", "running", "stopped"] {
+        gauge!("state", "state" => state).set(f64::from(u8::from(state == now)));
+    }
+    let state = board.state();
+    let failed = state.as_ref().map_or(0, |state| state.failed().count());
+    gauge!("connector_failed_items").set(failed as f64);
+    if let Some(lag) = record.lag(state.as_ref(), Timestamp::now()) {
+        gauge!("connector_checkpoint_lag_seconds").set(lag as f64);
+    }
+    if let Some(peers) = board.peers() {
+        gauge!("connector_queue_bytes").set(peers.keeper.info().queue_messages_size * 1e6);
+    }
+}
