@@ -11,8 +11,10 @@ use crate::mapping::text::cut;
 use crate::notification::{EntityType, Notification};
 use crate::settings::Settings;
 
+type Filter = fn(&Asked<'_>) -> Answer;
+
 /// In the order in which they are asked: `skip` names the first that says no.
-const FILTERS: [(&str, fn(&Asked<'_>) -> Answer); 7] = [
+const FILTERS: [(&str, Filter); 7] = [
     ("entity type", entity_type),
     ("source", source),
     ("tag", tag),
