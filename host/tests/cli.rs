@@ -41,7 +41,15 @@ fn component() -> Option<String> {
 fn the_help_names_the_commands() {
     let output = connector_host(&["--help"], &[]);
     assert!(output.status.success());
-    for command in ["run", "map", "health", "metadata", "completions", "man"] {
+    for command in [
+        "run",
+        "check",
+        "map",
+        "health",
+        "metadata",
+        "completions",
+        "man",
+    ] {
         assert!(
             text(&output.stdout).contains(&format!("  {command} ")),
             "{}",
@@ -86,6 +94,34 @@ fn all_problems_with_the_settings_come_at_once_and_no_secret_with_them() {
         assert!(log.contains(setting), "{setting} in {log}");
     }
     assert!(!log.contains("hunter2"), "{log}");
+}
+
+#[test]
+fn a_check_of_nothing_names_all_that_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yml");
+    std::fs::write(&file, "opencti: [").unwrap();
+    let config = file.display().to_string();
+    let output = connector_host(
+        &["check", "--guest", "nowhere.wasm", "--config", &config],
+        &[],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let lines = text(&output.stdout);
+    for line in [
+        "failed  settings",
+        "config.yml is not YAML",
+        "OPENCTI_URL: not set",
+        "OPENCTI_TOKEN: not set",
+        "CONNECTOR_ID: not set",
+        "CONNECTOR_GUEST: cannot read the guest nowhere.wasm",
+        "skipped virustotal ",
+        "skipped opencti ",
+        "skipped queue ",
+    ] {
+        assert!(lines.contains(line), "{line} in {lines}");
+    }
+    assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
 }
 
 #[test]

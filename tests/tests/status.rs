@@ -188,6 +188,34 @@ async fn a_run_is_told_in_the_same_numbers_everywhere() -> Result<()> {
 }
 
 #[tokio::test]
+async fn metrics_have_the_names_that_the_settings_want() -> Result<()> {
+    let scenario = Scenario {
+        mixed: false,
+        ..Scenario::of_today(1)
+    };
+    let mut stage = Stage::with(scenario.world()).await?;
+    stage.host = stage
+        .host
+        .variable("CONNECTOR_METRICS_NAMESPACE", "soc")
+        .variable("CONNECTOR_METRICS_SUBSYSTEM", "virustotal");
+    let mut running = stage.host.start(&["run"])?;
+    let address = address(&mut running).await?;
+    running.until_logged("notifications read").await?;
+    let (_, metrics) = ask(address, "GET", "/metrics").await?;
+    for (name, expected) in [
+        ("soc_virustotal_runs_total", 1.0),
+        ("soc_virustotal_state{soc_virustotal_state=\"idle\"}", 1.0),
+        (
+            "soc_virustotal_connector_delivery_latency_seconds_bucket{le=\"+Inf\"}",
+            1.0,
+        ),
+    ] {
+        assert_eq!(metric(&metrics, name)?, expected, "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_shown_at_every_log_level() -> Result<()> {
     let mut world = Scenario::of_today(1).world();
     world.notifications[0] = broken(&world.notifications[0]);

@@ -20,6 +20,9 @@ const GRACE: Duration = Duration::from_secs(9);
 /// Threads for blocking work: calls of the guest, and name resolution.
 const BLOCKING_THREADS: usize = 8;
 
+/// Stable, since administrators of a platform exempt clients from its rate limit by it.
+pub(super) const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
 pub(super) fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -41,9 +44,8 @@ impl Peers {
     }
 
     pub(super) fn of(platform: &OpenCti, source: &Source, http: &Http) -> anyhow::Result<Self> {
-        let user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
         Ok(Self {
-            platform: opencti::Client::new(platform, http, user_agent)?,
+            platform: opencti::Client::new(platform, http, USER_AGENT)?,
             source: virustotal::Client::new(source, http)?,
         })
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::start::Setup;
-use crate::config;
+use crate::config::{self, Status};
 
 /// Time for an answer, which comes from memory.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -20,7 +20,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(setup: &Setup, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let Some(address) = config::load_status(&setup.raw)? else {
+    let Some(Status { address, .. }) = config::load_status(&setup.raw)? else {
         // Whoever serves no status has chosen not to be watched: no reason to kill the connector.
         println!("not known: CONNECTOR_EXPOSE_METRICS is not true, so there is nobody to ask");
         return Ok(ExitCode::SUCCESS);

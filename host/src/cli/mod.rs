@@ -1,6 +1,7 @@
 //! The command line.
 
 mod back_fill;
+mod check;
 mod connect;
 mod date;
 mod explain;
@@ -60,6 +61,8 @@ pub struct Arguments {
 enum Command {
     /// Reads from VirusTotal and delivers to OpenCTI, again and again.
     Run(run::RunArguments),
+    /// Tries settings and peers once, as far as that changes nothing, and says what is to be set otherwise.
+    Check(check::Arguments),
     /// Reads what failed again, and delivers it; the connector is not to run meanwhile.
     Retry(retry::RetryArguments),
     /// Tells what becomes of a notification, and why; delivers nothing and changes nothing.
@@ -97,6 +100,7 @@ impl Arguments {
         };
         match command {
             Command::Run(arguments) => run::run(&setup(self.guest)?, &arguments),
+            Command::Check(arguments) => check::run(&self.config, self.guest, &arguments),
             Command::Retry(arguments) => retry::retry(&setup(self.guest)?, &arguments),
             Command::Explain(arguments) => explain::explain(&setup(self.guest)?, &arguments),
             Command::Map(arguments) => map::map(&setup(self.guest)?, &arguments),

@@ -90,8 +90,8 @@ async fn connect_and_run(
     arguments: &RunArguments,
 ) -> anyhow::Result<Option<Report>> {
     let connector = &settings.connector;
-    if let Some(address) = connector.status {
-        status::serve(address, board.clone(), stop.clone()).await?;
+    if let Some(settings) = &connector.status {
+        status::serve(settings, board.clone(), stop.clone()).await?;
     }
     let peers = Peers::new(&settings, http)?;
     let registration = opencti::wait_for_platform(&peers.platform, connector, &stop).await;

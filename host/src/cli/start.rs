@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use crate::config::{self, GuestSettings, Http, Raw, Settings};
+use crate::config::{self, FileError, GuestSettings, Http, Raw, Settings};
 use crate::guest_source::{Finder, Found, GuestSource, Registry};
 use crate::runtime::{Engine, Guest, Limits};
 use crate::swap::{Chooser, NoGuest, Workshop, defaults};
@@ -14,6 +14,16 @@ use crate::telemetry::{self, Level, Troubles};
 
 /// Calls of the guest at a time: mapping is a small part of a run, most of which waits for the network.
 const WORKERS: u32 = 4;
+
+/// The environment, and what the file adds.
+pub(super) fn read_raw(config: &Path) -> Result<Raw, FileError> {
+    Raw::new(
+        std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }),
+    )
+    .with_file(config)
+}
 
 /// Settings as text, and those about the guest.
 pub(super) struct Setup {
@@ -23,13 +33,14 @@ pub(super) struct Setup {
 
 impl Setup {
     pub(super) fn read(config: &Path, guest: Option<GuestSource>) -> anyhow::Result<Self> {
-        let raw = Raw::new(std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        }))
-        .with_file(config)?;
+        Ok(Self::new(Arc::new(read_raw(config)?), guest)?)
+    }
+
+    /// Reads the settings about the guest.
+    pub(super) fn new(raw: Arc<Raw>, guest: Option<GuestSource>) -> Result<Self, config::Invalid> {
         Ok(Self {
             guest: config::load_guest(&raw, guest)?,
-            raw: Arc::new(raw),
+            raw,
         })
     }
 
@@ -74,8 +85,8 @@ impl Setup {
         Ok(settings)
     }
 
-    /// What the guest's source holds, and who will look there again.
-    pub(super) fn find_guest(&self, http: &Http) -> anyhow::Result<(Finder, Found)> {
+    /// Who looks at the guest's source.
+    pub(super) fn finder(&self, http: &Http) -> Finder {
         let GuestSettings {
             source,
             digest,
@@ -83,7 +94,12 @@ impl Setup {
             ..
         } = &self.guest;
         let registry = Registry::new(http.authorities(), docker_config.clone());
-        let mut finder = Finder::new(source.clone(), *digest, registry);
+        Finder::new(source.clone(), *digest, registry)
+    }
+
+    /// What the guest's source holds, and who will look there again.
+    pub(super) fn find_guest(&self, http: &Http) -> anyhow::Result<(Finder, Found)> {
+        let mut finder = self.finder(http);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -91,8 +107,20 @@ impl Setup {
         Ok((finder, found.unwrap_or_default()))
     }
 
-    /// The guest to start with, and who chose it.
+    /// The guest to start with, and who chose it. Why others were left out is logged.
     pub(super) fn choose_guest(&self, found: &Found) -> anyhow::Result<(Guest, Chooser)> {
+        let (guest, chooser, reasons) = self.choose_with_reasons(found)?;
+        for reason in reasons {
+            tracing::warn!("{reason}; {guest} is taken");
+        }
+        Ok((guest, chooser))
+    }
+
+    /// The guest to start with, who chose it, and why others were left out.
+    pub(super) fn choose_with_reasons(
+        &self,
+        found: &Found,
+    ) -> anyhow::Result<(Guest, Chooser, Vec<String>)> {
         let mut chooser = Chooser::new(self.workshop()?);
         let (guest, refused) = chooser.choose(&found.candidates, None, |_| false);
         let mut reasons: Vec<String> = found.refused.iter().map(ToString::to_string).collect();
@@ -104,10 +132,7 @@ impl Setup {
         let Some(guest) = guest else {
             bail!("{}", reasons.join("\n"));
         };
-        for reason in reasons {
-            tracing::warn!("{reason}; {guest} is taken");
-        }
-        Ok((guest, chooser))
+        Ok((guest, chooser, reasons))
     }
 
     /// The guest for a command that runs once.

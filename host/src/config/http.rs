@@ -12,6 +12,7 @@ use reqwest::ClientBuilder;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
+use url::Url;
 
 use super::raw::Raw;
 use super::settings::Verify;
@@ -46,6 +47,18 @@ pub enum HttpError {
         /// Name of the setting.
         setting: &'static str,
     },
+}
+
+impl HttpError {
+    /// The setting to change, where it is known.
+    #[must_use]
+    pub fn setting(&self) -> Option<&str> {
+        match self {
+            Self::Certificates { setting, .. } | Self::Empty { setting } => Some(setting),
+            Self::Proxy { setting } => Some(setting),
+            Self::Refused(_) => None,
+        }
+    }
 }
 
 /// Certificate authorities that every peer is verified against, and whether proxies are used. Cheap to clone.
@@ -111,6 +124,20 @@ impl Http {
             .collect::<Result<Vec<_>, _>>()
             .map_err(HttpError::Refused)?;
         Ok(builder.tls_certs_only(certificates))
+    }
+
+    /// Host and port of the proxy that requests to an address go through, as reqwest finds it in the environment of
+    /// the process; none where they go directly.
+    #[must_use]
+    pub fn proxy_of(&self, address: &Url) -> Option<String> {
+        let address = address.as_str().parse::<Uri>().ok()?;
+        let proxy = Matcher::from_env().intercept(&address)?;
+        let host = proxy.uri().host()?;
+        let is_used = !self.never_by_proxy;
+        is_used.then(|| match proxy.uri().port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        })
     }
 
     /// The authorities, for peers that do not speak HTTP.

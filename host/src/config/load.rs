@@ -14,7 +14,7 @@ use super::duration;
 use super::raw::Raw;
 use super::reader::{Reader, boolean, is_placeholder, list};
 use super::settings::{
-    BrokerOverrides, Connector, Directory, OpenCti, Queue, Settings, Sinks, Source, Verify,
+    BrokerOverrides, Connector, Directory, OpenCti, Queue, Settings, Sinks, Source, Status, Verify,
 };
 use super::unknown;
 
@@ -48,25 +48,65 @@ pub struct Problem {
 #[error("the settings are refused:{}", .0.iter().map(|problem| format!("\n  {problem}")).collect::<String>())]
 pub struct Invalid(pub Vec<Problem>);
 
+/// The settings as far as they can be understood. A part that is there may hold a default in place of a value that
+/// is among the problems.
+#[derive(Debug)]
+pub struct Parts {
+    /// The platform.
+    pub opencti: Option<OpenCti>,
+    /// The connector as the platform sees it, and how it sends.
+    pub connector: Option<Connector>,
+    /// VirusTotal; none too without a guest, whose prefix these settings have.
+    pub source: Option<Source>,
+    /// Every setting that is missing or cannot be understood.
+    pub problems: Vec<Problem>,
+    /// What is odd but accepted, in words for the user.
+    pub warnings: Vec<String>,
+}
+
 /// Reads all settings.
 ///
 /// # Errors
 /// With every setting that is missing or cannot be understood.
 pub fn load(raw: &Raw, guest: &GuestDefaults) -> Result<Settings, Invalid> {
-    let mut reader = Reader::new(raw, guest);
-    let settings = reader.settings();
+    let parts = load_parts(raw, Some(guest));
+    match (parts.opencti, parts.connector, parts.source) {
+        (Some(opencti), Some(connector), Some(source)) if parts.problems.is_empty() => {
+            Ok(Settings {
+                opencti,
+                connector,
+                source,
+                guest: guest_settings(raw, guest),
+                warnings: parts.warnings,
+            })
+        }
+        _ => Err(Invalid(parts.problems)),
+    }
+}
+
+/// Reads what can be read, for those who can do with a part of it. Every part is read before any is given up, so
+/// that all problems come at once. Without a guest, only what is the host's own.
+#[must_use]
+pub fn load_parts(raw: &Raw, guest: Option<&GuestDefaults>) -> Parts {
+    let no_guest = GuestDefaults::default();
+    let mut reader = Reader::new(raw, guest.unwrap_or(&no_guest));
+    let opencti = reader.opencti();
+    let connector = reader.connector();
+    let source = guest.and_then(|_| reader.source_settings());
     let Reader {
         problems,
         mut warnings,
         ..
     } = reader;
-    warnings.extend(unknown::warnings(raw, guest));
-    match settings {
-        Some(settings) if problems.is_empty() => Ok(Settings {
-            warnings,
-            ..settings
-        }),
-        _ => Err(Invalid(problems)),
+    if let Some(guest) = guest {
+        warnings.extend(unknown::warnings(raw, guest));
+    }
+    Parts {
+        opencti,
+        connector,
+        source,
+        problems,
+        warnings,
     }
 }
 
@@ -74,7 +114,7 @@ pub fn load(raw: &Raw, guest: &GuestDefaults) -> Result<Settings, Invalid> {
 ///
 /// # Errors
 /// With every setting about it that cannot be understood.
-pub fn load_status(raw: &Raw) -> Result<Option<SocketAddr>, Invalid> {
+pub fn load_status(raw: &Raw) -> Result<Option<Status>, Invalid> {
     let no_guest = GuestDefaults::default();
     let mut reader = Reader::new(raw, &no_guest);
     let status = reader.status();
@@ -119,21 +159,7 @@ pub fn json_logging(raw: &Raw) -> Option<bool> {
 }
 
 impl Reader<'_> {
-    /// `None` only when a problem has been noted. Every part is read before any is given up, so that all
-    /// problems come at once.
-    fn settings(&mut self) -> Option<Settings> {
-        let opencti = self.opencti();
-        let connector = self.connector();
-        let source = self.source_settings();
-        Some(Settings {
-            opencti: opencti?,
-            connector: connector?,
-            source: source?,
-            guest: guest_settings(self.raw, self.guest),
-            warnings: Vec::new(),
-        })
-    }
-
+    /// `None` only when a problem has been noted, as in the other parts.
     fn opencti(&mut self) -> Option<OpenCti> {
         let entry = self.host("OPENCTI_URL");
         let url = self.required_url(entry).map(|url| self.without_login(url));
@@ -230,17 +256,32 @@ impl Reader<'_> {
         })
     }
 
-    fn status(&mut self) -> Option<SocketAddr> {
+    fn status(&mut self) -> Option<Status> {
         let is_served = self.boolean("CONNECTOR_EXPOSE_METRICS").unwrap_or(false);
         let port = self.host("CONNECTOR_METRICS_PORT");
         let port = self.parsed(port, "a port number, 0 to 65535", |text| text.parse().ok());
         let address = self.host("CONNECTOR_METRICS_ADDRESS");
         let address = self.parsed(address, "an IP address", |text| text.parse().ok());
-        is_served.then(|| {
-            SocketAddr::new(
+        let parts = ["CONNECTOR_METRICS_NAMESPACE", "CONNECTOR_METRICS_SUBSYSTEM"]
+            .map(|name| self.metrics_name(name));
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        is_served.then(|| Status {
+            address: SocketAddr::new(
                 address.unwrap_or(Ipv4Addr::LOCALHOST.into()),
                 port.unwrap_or(9095),
-            )
+            ),
+            metrics_prefix: (!parts.is_empty()).then(|| parts.join("_")),
+        })
+    }
+
+    /// A part of a metric's name (Prometheus, "Metric names and labels").
+    fn metrics_name(&mut self, name: &'static str) -> Option<String> {
+        let entry = self.host(name);
+        let expected = "letters, digits and underscores, the first no digit";
+        self.parsed(entry, expected, |text| {
+            let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            let fits = plain && !text.starts_with(|c: char| c.is_ascii_digit());
+            fits.then(|| text.to_owned())
         })
     }
 

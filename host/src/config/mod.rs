@@ -17,11 +17,12 @@ mod unknown;
 pub use guest::{GuestSettings, Taken, load_guest};
 pub use http::{Http, HttpError};
 pub use load::{
-    GuestDefaults, Invalid, Problem, guest_settings, json_logging, load, load_peers, load_status,
+    GuestDefaults, Invalid, Parts, Problem, guest_settings, json_logging, load, load_parts,
+    load_peers, load_status,
 };
 pub use raw::{FileError, Raw};
 pub use redaction::Redaction;
 pub use settings::{
-    BrokerOverrides, Connector, Directory, OpenCti, Queue, Settings, Sinks, Source, Verify,
+    BrokerOverrides, Connector, Directory, OpenCti, Queue, Settings, Sinks, Source, Status, Verify,
 };
 pub use table::{HOST_SETTINGS, HostSetting, HostSettingKind, SOURCE_SETTINGS};

@@ -78,7 +78,17 @@ pub struct Connector {
     /// Where bundles go.
     pub sinks: Sinks,
     /// Where metrics and status are served, if they are: `CONNECTOR_EXPOSE_METRICS`.
-    pub status: Option<SocketAddr>,
+    pub status: Option<Status>,
+}
+
+/// What the connector shows of itself over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Where.
+    pub address: SocketAddr,
+    /// What the names of metrics begin with, the underscore behind it not included: `CONNECTOR_METRICS_NAMESPACE` and
+    /// `CONNECTOR_METRICS_SUBSYSTEM`.
+    pub metrics_prefix: Option<String>,
 }
 
 /// Where bundles go; at least one is on.

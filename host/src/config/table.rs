@@ -247,6 +247,16 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
         "Address that they are served at; `0.0.0.0` for all of a container.",
     ),
     setting(
+        "CONNECTOR_METRICS_NAMESPACE",
+        "",
+        "What the name of every metric begins with.",
+    ),
+    setting(
+        "CONNECTOR_METRICS_SUBSYSTEM",
+        "",
+        "What comes next in the name of every metric.",
+    ),
+    setting(
         "MQ_HOST",
         "the platform's",
         "Host of RabbitMQ, instead of what the platform says.",

@@ -734,14 +734,30 @@ fn status_is_served_where_the_settings_say() {
     ] {
         let mut all = vec![("CONNECTOR_EXPOSE_METRICS", "true")];
         all.extend(set);
-        let found = settings(&all).connector.status;
-        assert_eq!(found, Some(expected.parse().unwrap()));
+        let found = settings(&all).connector.status.unwrap();
+        assert_eq!(found.address, expected.parse().unwrap());
+    }
+    for (namespace, subsystem, expected) in [
+        ("", "", None),
+        ("soc", "", Some("soc")),
+        ("", "vt", Some("vt")),
+        ("soc", "vt_1", Some("soc_vt_1")),
+    ] {
+        let found = settings(&[
+            ("CONNECTOR_EXPOSE_METRICS", "true"),
+            ("CONNECTOR_METRICS_NAMESPACE", namespace),
+            ("CONNECTOR_METRICS_SUBSYSTEM", subsystem),
+        ]);
+        let found = found.connector.status.unwrap().metrics_prefix;
+        assert_eq!(found.as_deref(), expected);
     }
     let wrong = [
         ("CONNECTOR_METRICS_PORT", "70000"),
         ("CONNECTOR_METRICS_ADDRESS", "here"),
+        ("CONNECTOR_METRICS_NAMESPACE", "a-b"),
+        ("CONNECTOR_METRICS_SUBSYSTEM", "1st"),
     ];
-    assert_eq!(problems(&wrong).len(), 2);
+    assert_eq!(problems(&wrong).len(), 4);
 }
 
 #[test]

@@ -184,44 +184,13 @@ impl Amqp {
         }
         link.open = None;
         let broker = self.broker(link);
-        let (connection, channel) = timeout(CONNECT_TIMEOUT, self.open(&broker))
-            .await
-            .map_err(|_| {
-                let seconds = CONNECT_TIMEOUT.as_secs();
-                BrokerFailure::Connection(format!("no connection within {seconds} seconds"))
-            })?
-            .map_err(|error| failure(&error, 0))?;
+        let (connection, channel) =
+            open(&broker, &self.tls, &self.connector.name, CONNECT_TIMEOUT).await?;
         tracing::debug!(%broker, "connected to RabbitMQ");
         tell_events(&connection, broker);
         let found = (connection.status().clone(), channel.clone());
         link.open = Some((connection, channel));
         Ok(found)
-    }
-
-    async fn open(&self, broker: &Broker) -> lapin::Result<(Connection, Channel)> {
-        let tls = broker.use_ssl.then(|| self.tls.clone());
-        let connect = async move |uri: AMQPUri, runtime| {
-            let host = uri.authority.host.clone();
-            let stream = uri.connect_async(&runtime).await?;
-            match &tls {
-                Some(tls) => Ok(stream.into_rustls(tls, &host).await?),
-                None => Ok(stream),
-            }
-        };
-        let properties = ConnectionProperties::default()
-            .with_connection_name(self.connector.name.as_str().into());
-        let connection = Connection::connector(
-            broker.plain_uri(),
-            lapin::runtime::default_runtime()?,
-            connect,
-            properties,
-        )
-        .await?;
-        let channel = connection.create_channel().await?;
-        channel
-            .confirm_select(ConfirmSelectOptions::default())
-            .await?;
-        Ok((connection, channel))
     }
 
     /// Registers again where that can help: a broker that takes nothing is mended by time alone.
@@ -257,10 +226,7 @@ impl Amqp {
         let Some((connection, _)) = self.link.lock().await.open.take() else {
             return;
         };
-        let closed = timeout(CLOSE_TIMEOUT, connection.close(200, "OK".into())).await;
-        if !matches!(closed, Ok(Ok(()))) {
-            tracing::debug!("the connection to RabbitMQ was not closed in good order");
-        }
+        close(&connection).await;
     }
 
     fn broker(&self, link: &Link) -> Broker {
@@ -278,6 +244,59 @@ impl Amqp {
             address: self.broker(link).to_string(),
             failure,
         }
+    }
+}
+
+/// Connects, and opens a channel that confirms.
+pub(super) async fn open(
+    broker: &Broker,
+    tls: &RustlsConnector,
+    connector_name: &str,
+    patience: Duration,
+) -> Result<(Connection, Channel), BrokerFailure> {
+    timeout(patience, open_patiently(broker, tls, connector_name))
+        .await
+        .map_err(|_| {
+            let seconds = patience.as_secs();
+            BrokerFailure::Connection(format!("no connection within {seconds} seconds"))
+        })?
+        .map_err(|error| failure(&error, 0))
+}
+
+async fn open_patiently(
+    broker: &Broker,
+    tls: &RustlsConnector,
+    connector_name: &str,
+) -> lapin::Result<(Connection, Channel)> {
+    let tls = broker.use_ssl.then(|| tls.clone());
+    let connect = async move |uri: AMQPUri, runtime| {
+        let host = uri.authority.host.clone();
+        let stream = uri.connect_async(&runtime).await?;
+        match &tls {
+            Some(tls) => Ok(stream.into_rustls(tls, &host).await?),
+            None => Ok(stream),
+        }
+    };
+    let properties = ConnectionProperties::default().with_connection_name(connector_name.into());
+    let connection = Connection::connector(
+        broker.plain_uri(),
+        lapin::runtime::default_runtime()?,
+        connect,
+        properties,
+    )
+    .await?;
+    let channel = connection.create_channel().await?;
+    channel
+        .confirm_select(ConfirmSelectOptions::default())
+        .await?;
+    Ok((connection, channel))
+}
+
+/// In good order, within two seconds.
+pub(super) async fn close(connection: &Connection) {
+    let closed = timeout(CLOSE_TIMEOUT, connection.close(200, "OK".into())).await;
+    if !matches!(closed, Ok(Ok(()))) {
+        tracing::debug!("the connection to RabbitMQ was not closed in good order");
     }
 }
 
@@ -344,7 +363,8 @@ fn tell_events(connection: &Connection, broker: Broker) {
     });
 }
 
-fn failure(error: &lapin::Error, size: usize) -> BrokerFailure {
+/// What an error means; `size` is that of the message in bytes.
+pub(super) fn failure(error: &lapin::Error, size: usize) -> BrokerFailure {
     let text = error.to_string();
     let protocol = match error.kind() {
         ErrorKind::ProtocolError(protocol) => protocol,

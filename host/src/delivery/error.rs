@@ -78,6 +78,27 @@ pub enum BrokerFailure {
 }
 
 impl Error {
+    /// The setting to look at first, where one can help.
+    #[must_use]
+    pub fn setting(&self) -> Option<&'static str> {
+        match self {
+            Self::Platform(error) => error.setting(),
+            Self::Broker { failure, .. } => match failure {
+                BrokerFailure::Connection(_) => Some("MQ_HOST"),
+                BrokerFailure::Refused(_) => Some("MQ_USER"),
+                BrokerFailure::Certificate(_) => Some("MQ_USE_SSL_CA"),
+                BrokerFailure::ClientCertificate(_) => Some("MQ_USE_SSL_CERT"),
+                BrokerFailure::Timeout(_)
+                | BrokerFailure::Returned(_)
+                | BrokerFailure::NoExchange(_)
+                | BrokerFailure::Nack
+                | BrokerFailure::Precondition(..) => None,
+            },
+            Self::Setting { setting, .. } => Some(setting),
+            Self::Directory { .. } => Some("CONNECTOR_SEND_TO_DIRECTORY_PATH"),
+        }
+    }
+
     /// Whether the same batch may be delivered later without anybody changing a setting.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -7,6 +7,7 @@ mod broker;
 mod directory;
 mod error;
 mod message;
+mod probe;
 
 #[cfg(test)]
 mod testing;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use batch::{Batch, MAX_BYTES, MAX_OBJECTS, Object};
 pub use error::{BrokerFailure, Error};
+pub use probe::{probe_broker, probe_directory};
 
 use crate::config::{Connector, Http, Queue, Sinks};
 use crate::opencti::{Client, Registration, Work};

@@ -53,6 +53,18 @@ pub enum ClientError {
     Http(#[from] reqwest::Error),
 }
 
+impl ClientError {
+    /// The setting to change, where it is known.
+    #[must_use]
+    pub fn setting(&self) -> Option<&str> {
+        match self {
+            Self::Certificates(error) => error.setting(),
+            Self::Header(setting) => Some(setting),
+            Self::Http(_) => None,
+        }
+    }
+}
+
 /// A client of one platform. Cheap to clone; clones share what was learned about the platform.
 #[derive(Debug, Clone)]
 pub struct Client {

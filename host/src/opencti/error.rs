@@ -274,6 +274,34 @@ impl Error {
         matches!(self, Self::GraphQl { message, .. } if message.contains("No connector found"))
     }
 
+    /// Whether the platform answers, and refuses the account or its token.
+    #[must_use]
+    pub fn is_about_account(&self) -> bool {
+        matches!(
+            self.code(),
+            Some(Code::AuthRequired | Code::Forbidden | Code::Account(_))
+        )
+    }
+
+    /// The setting to look at first, where one can help.
+    #[must_use]
+    pub fn setting(&self) -> Option<&'static str> {
+        match self {
+            Self::Network {
+                failure: NetworkFailure::Tls,
+                ..
+            } => Some("OPENCTI_SSL_VERIFY"),
+            Self::Network { .. } | Self::Status { .. } | Self::NotGraphQl { .. } => {
+                Some("OPENCTI_URL")
+            }
+            Self::GraphQl { .. } if self.is_about_account() => Some("OPENCTI_TOKEN"),
+            Self::GraphQl { .. }
+            | Self::Shape { .. }
+            | Self::TooLarge { .. }
+            | Self::Missing { .. } => None,
+        }
+    }
+
     /// The code of a GraphQL error.
     #[must_use]
     pub fn code(&self) -> Option<&Code> {

@@ -3,6 +3,7 @@
 //! One binary serves every release since 6.0: each operation is a `.graphql` file under `operations/`, in
 //! variants chosen by `about.version`. Ids of STIX objects are opaque here.
 
+mod account;
 mod artifact;
 mod client;
 mod error;
@@ -23,6 +24,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use account::{Account, Purpose};
 pub use artifact::ArtifactUpload;
 pub use client::{Client, ClientError};
 pub use error::{Code, Error, Excerpt, NetworkFailure};

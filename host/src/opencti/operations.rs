@@ -56,7 +56,7 @@ impl fmt::Display for Operation {
 }
 
 /// The first release that this connector supports: operations that are older say so.
-const FIRST: Version = Version::new(6, 0, 0);
+const FIRST: Version = Version::FIRST_SUPPORTED;
 
 macro_rules! operation {
     ($name:literal needs $capability:literal, $($variant:literal since $since:expr),+ $(,)?) => {
@@ -74,6 +74,9 @@ macro_rules! operation {
 
 /// The platform's version.
 pub static ABOUT: Operation = operation!("about" needs "APIACCESS_USETOKEN", "about" since FIRST);
+
+/// The account of the token, and what it may do.
+pub static ACCOUNT: Operation = operation!("me" needs "APIACCESS_USETOKEN", "account" since FIRST);
 
 /// Announces the connector.
 pub static REGISTER: Operation = operation!(
@@ -93,6 +96,10 @@ pub static PING: Operation = operation!(
 /// When the connector was last heard of, and its state.
 pub static CONNECTOR_SEEN: Operation =
     operation!("connector" needs "MODULES", "connector_seen" since FIRST);
+
+/// What a registration told, without another one. Also needs CONNECTORAPI, for the login to RabbitMQ.
+pub static CONNECTOR_REGISTERED: Operation =
+    operation!("connector" needs "MODULES", "connector_registered" since FIRST);
 
 /// How much waits in the connector's queue.
 pub static QUEUE_SIZE: Operation =
@@ -146,9 +153,11 @@ pub static ARTIFACT_IMPORT: Operation = operation!(
 /// All of them.
 pub static OPERATIONS: &[&Operation] = &[
     &ABOUT,
+    &ACCOUNT,
     &REGISTER,
     &PING,
     &CONNECTOR_SEEN,
+    &CONNECTOR_REGISTERED,
     &QUEUE_SIZE,
     &WORK_ADD,
     &WORK_ADD_EXPECTATIONS,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::{Client, Retry};
 use super::error::Error;
-use super::operations::REGISTER;
+use super::operations::{CONNECTOR_REGISTERED, REGISTER};
 use crate::config::Connector;
 
 /// What the platform keeps and tells about this connector.
@@ -68,6 +68,16 @@ struct Answer {
     register_connector: Registered,
 }
 
+#[derive(Serialize)]
+struct IdVariables<'a> {
+    id: &'a str,
+}
+
+#[derive(Deserialize)]
+struct KnownAnswer {
+    connector: Option<Registered>,
+}
+
 #[derive(Deserialize)]
 struct Registered {
     #[serde(default)]
@@ -101,6 +111,24 @@ impl Client {
     /// When the platform does not answer, or refuses.
     pub async fn register_once(&self, connector: &Connector) -> Result<Registration, Error> {
         self.register_with(connector, Retry::Never).await
+    }
+
+    /// What the platform told when the connector was registered, and nothing changes there; `None` where it never
+    /// was. Asked once. The time of the state is left out: its beholder is no connector at work.
+    ///
+    /// # Errors
+    /// When the platform does not answer, or refuses (the role lacks MODULES).
+    pub async fn registered(&self, connector_id: &str) -> Result<Option<Registration>, Error> {
+        let answer: Result<KnownAnswer, Error> = self
+            .call(&CONNECTOR_REGISTERED, Retry::Never, |_| IdVariables {
+                id: connector_id,
+            })
+            .await;
+        match answer {
+            Ok(answer) => Ok(answer.connector.map(Registration::from)),
+            Err(error) if error.is_unknown_connector() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) async fn register_with(

@@ -12,6 +12,9 @@ pub struct Version {
 }
 
 impl Version {
+    /// The first release that this connector supports.
+    pub const FIRST_SUPPORTED: Self = Self::new(6, 0, 0);
+
     /// Newer than every release: what a platform counts as whose version text is not understood.
     pub const NEWEST: Self = Self::new(u64::MAX, 0, 0);
 

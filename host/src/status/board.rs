@@ -144,14 +144,7 @@ impl Board {
             troubles,
             stop,
             peers: OnceLock::new(),
-            record: Mutex::new(Record {
-                since: now,
-                current: None,
-                runs: VecDeque::new(),
-                totals: Totals::default(),
-                notifications: VecDeque::new(),
-                caught_up: None,
-            }),
+            record: Mutex::new(Record::new(now)),
         }))
     }
 
@@ -231,6 +224,17 @@ impl Board {
 }
 
 impl Record {
+    fn new(since: Timestamp) -> Self {
+        Self {
+            since,
+            current: None,
+            runs: VecDeque::new(),
+            totals: Totals::default(),
+            notifications: VecDeque::new(),
+            caught_up: None,
+        }
+    }
+
     /// Seconds since when not all that the source reported may be delivered: since the last run that read it all, or
     /// since the date of the last notification that is done.
     pub(super) fn lag(&self, state: Option<&State>, now: Timestamp) -> Option<u64> {
@@ -325,4 +329,30 @@ impl Notification {
 pub(super) fn timestamp(seconds: u64) -> Option<Timestamp> {
     let seconds = i64::try_from(seconds).ok().filter(|it| *it > 0)?;
     Timestamp::from_second(seconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_lags_since_the_later_of_what_was_read_and_what_is_done() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        for (caught_up, checkpoint, expected) in [
+            (None, None, None),
+            (None, Some(400), Some(600)),
+            (Some(at(900)), None, Some(100)),
+            (Some(at(900)), Some(400), Some(100)),
+            (Some(at(300)), Some(400), Some(600)),
+            // A clock that was set back.
+            (Some(at(2_000)), Some(400), Some(0)),
+        ] {
+            let record = Record {
+                caught_up,
+                ..Record::new(at(0))
+            };
+            let state = checkpoint.map(State::starting_at);
+            assert_eq!(record.lag(state.as_ref(), at(1_000)), expected);
+        }
+    }
 }

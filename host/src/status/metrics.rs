@@ -87,11 +87,11 @@ pub(super) fn describe() {
     guests::describe();
 }
 
-/// Brings the metrics up to date.
-pub(super) fn measure(board: &Board) {
+/// Brings the metrics up to date. The label of pycti's `state` is called as the metric.
+pub(super) fn measure(board: &Board, state_label: &str) {
     measure_runs(board);
     measure_peers(board);
-    measure_state(board);
+    measure_state(board, state_label);
     guests::measure(board.guests());
 }
 
@@ -158,7 +158,7 @@ fn measure_peers(board: &Board) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no lag has 2^53 seconds")]
-fn measure_state(board: &Board) {
+fn measure_state(board: &Board, state_label: &str) {
     let record = board.record();
     let now = match board.activity(&record) {
         Activity::Running => "running",
@@ -166,7 +166,8 @@ fn measure_state(board: &Board) {
         Activity::Stopping => "stopped",
     };
     for state in ["idle", "running", "stopped"] {
-        gauge!("state", "state" => state).set(f64::from(u8::from(state == now)));
+        let labels = [(state_label.to_owned(), state)];
+        gauge!("state", &labels).set(f64::from(u8::from(state == now)));
     }
     let state = board.state();
     let failed = state.as_ref().map_or(0, |state| state.failed().count());

@@ -15,10 +15,13 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::Json;
 use axum::routing::get;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_util::layers::{PrefixLayer, Stack};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use board::{Board, Peers};
+
+use crate::config::Status;
 
 /// The text format of Prometheus, version 0.0.4.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -36,9 +39,12 @@ pub enum StatusError {
         /// Why.
         error: std::io::Error,
     },
+    /// The buckets of a histogram cannot be used.
+    #[error("cannot measure: {0}")]
+    Buckets(#[from] metrics_exporter_prometheus::BuildError),
     /// The process counts already.
-    #[error("cannot count: {0}")]
-    Recorder(#[from] metrics_exporter_prometheus::BuildError),
+    #[error("cannot count: this process counts already")]
+    Recorder,
 }
 
 /// Serves the page, `/status.json`, `/metrics`, `/healthz` and `/readyz` at an address, until stopped.
@@ -46,28 +52,51 @@ pub enum StatusError {
 /// # Errors
 /// When the address cannot be listened at.
 pub async fn serve(
-    address: SocketAddr,
+    settings: &Status,
     board: Board,
     stop: CancellationToken,
 ) -> Result<(), StatusError> {
-    let latency = Matcher::Full(metrics::DELIVERY_LATENCY.to_owned());
-    let prometheus = PrometheusBuilder::new()
-        .set_buckets_for_metric(latency, &metrics::LATENCIES)?
-        .install_recorder()?;
+    let address = settings.address;
+    let prometheus = install_recorder(settings.metrics_prefix.clone())?;
     metrics::describe();
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| StatusError::Listen { address, error })?;
     let address = listener.local_addr().unwrap_or(address);
     tracing::info!("status at http://{address}/, metrics at http://{address}/metrics");
-    tokio::spawn(server::serve(listener, router(prometheus, board), stop));
+    tokio::spawn(server::serve(
+        listener,
+        router(prometheus, settings, board),
+        stop,
+    ));
     Ok(())
 }
 
-fn router(prometheus: PrometheusHandle, board: Board) -> Router {
+/// Lets all metrics of this process be rendered, under names that begin with the prefix.
+fn install_recorder(prefix: Option<String>) -> Result<PrometheusHandle, StatusError> {
+    let latency = Matcher::Suffix(metrics::DELIVERY_LATENCY.to_owned());
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(latency, &metrics::LATENCIES)?
+        .build_recorder();
+    let handle = recorder.handle();
+    let installed = match prefix {
+        Some(prefix) => Stack::new(recorder)
+            .push(PrefixLayer::new(prefix))
+            .install()
+            .is_ok(),
+        None => Stack::new(recorder).install().is_ok(),
+    };
+    installed.then_some(handle).ok_or(StatusError::Recorder)
+}
+
+fn router(prometheus: PrometheusHandle, settings: &Status, board: Board) -> Router {
     let measured = board.clone();
+    let state = settings
+        .metrics_prefix
+        .as_deref()
+        .map(|it| format!("{it}_state"));
     let metrics = move || {
-        metrics::measure(&measured);
+        metrics::measure(&measured, state.as_deref().unwrap_or("state"));
         let text = prometheus.render();
         async { ([(CONTENT_TYPE, PROMETHEUS)], text) }
     };

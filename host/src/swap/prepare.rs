@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::{self, GuestDefaults, Raw};
 use crate::pipeline::log_remark;
 use crate::runtime::{
-    CallError, Description, Engine, Guest, LoadError, OpenError, Pool, Problem, Setting,
+    CallError, Description, Engine, Guest, LoadError, OpenError, Pool, Problem, Remark, Setting,
 };
 
 /// What guests are made ready with.
@@ -57,6 +57,18 @@ impl Workshop {
     /// # Errors
     /// When it asks for settings of the host, refuses its own, or fails.
     pub fn open(&self, guest: &Guest) -> Result<Pool, Unfit> {
+        let (pool, remarks) = self.open_with_remarks(guest)?;
+        for remark in remarks {
+            log_remark(&remark, None);
+        }
+        Ok(pool)
+    }
+
+    /// Opens a guest with the user's settings. Answers what it has to say about them too.
+    ///
+    /// # Errors
+    /// When it asks for settings of the host, refuses its own, or fails.
+    pub fn open_with_remarks(&self, guest: &Guest) -> Result<(Pool, Vec<Remark>), Unfit> {
         let defaults = defaults(guest.description());
         defaults.check()?;
         let settings: Vec<Setting> = config::guest_settings(&self.raw, &defaults)
@@ -70,10 +82,8 @@ impl Workshop {
             },
             OpenError::Call(error) => Unfit::Call(error),
         })?;
-        for remark in mapper.remarks().map_err(Unfit::Call)? {
-            log_remark(&remark, None);
-        }
-        Ok(Pool::new(guest.clone(), settings, mapper))
+        let remarks = mapper.remarks().map_err(Unfit::Call)?;
+        Ok((Pool::new(guest.clone(), settings, mapper), remarks))
     }
 }
 

@@ -180,6 +180,33 @@ impl Error {
         }
     }
 
+    /// The setting to look at first, without the guest's prefix, where one can help.
+    pub fn setting(&self) -> Option<&'static str> {
+        match self {
+            Self::Unauthorized { .. } | Self::Forbidden { .. } | Self::QuotaExceeded { .. } => {
+                Some("API_KEY")
+            }
+            Self::TooManyRequests { .. } => Some("REQUESTS_PER_MINUTE"),
+            Self::Network { .. } | Self::NotJson { .. } | Self::Redirected { .. } => {
+                Some("API_URL")
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it was VirusTotal that answered, and not something on the way, or nobody.
+    pub fn is_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::QuotaExceeded { .. }
+                | Self::TooManyRequests { .. }
+                | Self::Unauthorized { .. }
+                | Self::Forbidden { .. }
+                | Self::NotFound { .. }
+                | Self::Api { .. }
+        )
+    }
+
     /// How long the other side asked to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

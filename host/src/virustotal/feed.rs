@@ -87,6 +87,12 @@ impl FeedRequest {
         })
     }
 
+    /// The collection.
+    #[must_use]
+    pub fn path(&self) -> &FeedPath {
+        &self.path
+    }
+
     pub(super) fn identify(&self, document: &str) -> Result<(ItemId, u64), String> {
         let (id, date) = self
             .identity
@@ -204,6 +210,26 @@ impl Client {
             restarts: 0,
             progress: false,
         }
+    }
+
+    /// Reads the first element of a collection alone, whatever the request's own `limit`: whether it may be read.
+    /// Asked once.
+    ///
+    /// # Errors
+    /// When VirusTotal does not answer, or not with a page.
+    pub async fn try_feed(&self, request: &FeedRequest) -> Result<(), Error> {
+        let transport = self.transport();
+        let parameters = request.query.iter().filter(|(name, _)| name != "limit");
+        let query: Vec<(&str, &str)> = parameters
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .chain([("limit", "1")])
+            .collect();
+        let path = request.path.as_str();
+        let body = transport.once(&Method::GET, path, &query, MAX_PAGE).await?;
+        let answer = self.json_object(body)?;
+        serde_json::from_str::<Collection<'_>>(&answer)
+            .map(drop)
+            .map_err(Error::malformed_json)
     }
 }
 

@@ -3,6 +3,7 @@
 //! The key goes to the API and nowhere else: redirects of the API are errors, and the storage host is
 //! asked by a client that does not have the key.
 
+mod account;
 mod counters;
 mod document;
 mod download;
@@ -27,10 +28,11 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, redirect};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::config::{Http, HttpError, Redaction, Source, Verify};
 
+pub use account::{Allowance, Quotas};
 pub use counters::Requests;
 pub use document::Document;
 pub use download::{Download, DownloadError};
@@ -78,6 +80,8 @@ pub struct Client {
 
 struct Inner {
     transport: Transport,
+    /// The key as it stands in a path.
+    key_in_path: SecretString,
     /// Has no key.
     storage: reqwest::Client,
     lookups: Lookups,
@@ -100,6 +104,19 @@ pub enum SetupError {
     /// The TLS library refuses.
     #[error("the HTTP client cannot be made")]
     Client(#[from] reqwest::Error),
+}
+
+impl SetupError {
+    /// The setting to change, without the guest's prefix where it has one; none where it is not known.
+    #[must_use]
+    pub fn setting(&self) -> Option<&str> {
+        match self {
+            Self::Key => Some("API_KEY"),
+            Self::Url(_) => Some("API_URL"),
+            Self::Http(error) => error.setting(),
+            Self::Client(_) => None,
+        }
+    }
 }
 
 impl Client {
@@ -150,10 +167,12 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .build()?;
+        let key_in_path = account::key_in_path(&source.api_key);
         let transport = Transport {
             api,
             redaction: Redaction::default()
                 .with(source.api_key.expose_secret(), "[key]")
+                .with(key_in_path.expose_secret(), "[key]")
                 .with_login_of(&root),
             root,
             rate: Rate::per_minute(source.requests_per_minute),
@@ -163,6 +182,7 @@ impl Client {
         Ok(Self {
             inner: Arc::new(Inner {
                 transport,
+                key_in_path,
                 storage,
                 lookups: lookup::cache(),
             }),

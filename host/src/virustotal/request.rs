@@ -90,7 +90,8 @@ impl Transport {
             .await
     }
 
-    async fn once(
+    /// Asks one time; otherwise as [`Transport::call`].
+    pub(super) async fn once(
         &self,
         method: &Method,
         path: &str,
@@ -98,7 +99,7 @@ impl Transport {
         limit: u64,
     ) -> Result<Vec<u8>, Error> {
         let url = self.root.join(path).map_err(|error| Error::Malformed {
-            reason: format!("{path} under API_URL: {error}"),
+            reason: format!("{} under API_URL: {error}", self.redaction.strike(path)),
         })?;
         self.rate.ready().await;
         let response = self

@@ -27,13 +27,17 @@ pub(super) fn answer(
     authenticate(request, &place.api_key)?;
     let segments: Vec<&str> = request.path.trim_start_matches('/').split('/').collect();
     let route = (request.method.as_str(), segments.as_slice());
-    // Looking at the quota is free.
-    if let ("GET", ["users", _, "overall_quotas"]) = route {
-        return Ok(data(&quotas(world.quota, world.requests.len())));
+    // Looking at the quota is free. A key may hold a slash.
+    if let Some(user) = user_of_quotas(request) {
+        return match user == USER || user == place.api_key {
+            true => Ok(data(&quotas(world.quota, world.requests.len()))),
+            false => Err(Problem::forbidden()),
+        };
     }
     spend(&mut world.quota)?;
     world.forget_expired();
     match route {
+        ("GET", ["ioc_stream"]) if world.quirks.stream_forbidden => Err(Problem::forbidden()),
         ("GET", ["ioc_stream"]) => ioc_stream(world, request, &place.root),
         ("DELETE", ["ioc_stream"]) => delete_matching(world, request),
         ("GET", ["ioc_stream_notifications", id]) => notification(world, id, &place.root),
@@ -57,6 +61,16 @@ pub(super) fn answer(
             request.path
         ))),
     }
+}
+
+/// Id of the key's user.
+const USER: &str = "me";
+
+/// `GET /users/{id}/overall_quotas`: the id, or the key in its place.
+fn user_of_quotas(request: &Recorded) -> Option<&str> {
+    let path = request.path.strip_prefix("/users/")?;
+    let user = path.strip_suffix("/overall_quotas")?;
+    (request.method == "GET").then_some(user)
 }
 
 fn authenticate(request: &Recorded, api_key: &str) -> Result<(), Problem> {
@@ -85,7 +99,10 @@ fn spend(quota: &mut Option<u64>) -> Result<(), Problem> {
 fn quotas(left: Option<u64>, used: usize) -> Value {
     let used = used as u64;
     let allowed = left.map_or(1_000_000_000, |left| used + left);
-    let quota = json!({"user": {"allowed": allowed, "used": used}});
+    let quota = json!({
+        "user": {"allowed": allowed, "used": used},
+        "group": {"allowed": allowed * 10, "used": used * 3, "inherited_from": "acme"},
+    });
     json!({
         "api_requests_hourly": quota, "api_requests_daily": quota, "api_requests_monthly": quota,
     })

@@ -19,6 +19,8 @@ pub struct Quirks {
     pub empty_page_after: Option<usize>,
     /// The licence has no download privilege: 403 on every download.
     pub downloads_forbidden: bool,
+    /// The licence has no Livehunt: 403 on the stream.
+    pub stream_forbidden: bool,
 }
 
 /// What a request was for.

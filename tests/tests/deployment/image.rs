@@ -136,7 +136,7 @@ fn it_runs_as_nobody_and_is_watched_by_the_program_itself() {
     // The health check asks the status, which is off by default.
     let environment = pairs(only(&rest, "ENV"));
     let raw = Raw::new(environment.clone());
-    let address = config::load_status(&raw).unwrap().unwrap();
+    let address = config::load_status(&raw).unwrap().unwrap().address;
     assert!(address.ip().is_loopback());
     let known = |name: &String| HOST_SETTINGS.iter().any(|it| it.name == name);
     assert!(environment.keys().all(known), "{environment:?}");

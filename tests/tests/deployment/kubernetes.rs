@@ -76,7 +76,7 @@ fn its_probes_reach_the_status() {
     let deployment = of_kind("Deployment");
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     let address = config::load_status(&Raw::new(environment())).unwrap();
-    let address = address.expect("the status to be served");
+    let address = address.expect("the status to be served").address;
     assert!(
         address.ip().is_unspecified(),
         "the kubelet asks from outside"

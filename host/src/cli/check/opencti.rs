@@ -1,0 +1,141 @@
+//! OpenCTI: whether it answers, takes the token, is new enough, and lets the account do what a connector does.
+
+use super::local::Basis;
+use super::report::Check;
+use super::{NO_NETWORK, Patience, REFUSED};
+use crate::cli::connect::USER_AGENT;
+use crate::opencti::{Account, Client, Error, Purpose, Version};
+
+const REACHED: &str = "opencti";
+const TOKEN: &str = "opencti-token";
+const VERSION: &str = "opencti-version";
+const CAPABILITIES: &str = "opencti-capabilities";
+
+const NO_ACCOUNT: &str = "the account of the token is not known";
+
+/// A platform that a connector can work with, or why this is none.
+pub(super) type Usable = Result<Client, &'static str>;
+
+/// Four lines.
+pub(super) async fn check(basis: &Basis) -> (Vec<Check>, Usable) {
+    let unusable = |first: Vec<Check>, reason| (skip_rest(first, reason), Err(reason));
+    let Some(settings) = &basis.parts.opencti else {
+        return unusable(Vec::new(), REFUSED);
+    };
+    let Some(http) = &basis.http else {
+        return unusable(Vec::new(), NO_NETWORK);
+    };
+    let client = match Client::new(settings, http, USER_AGENT) {
+        Ok(client) => client,
+        Err(error) => {
+            let failed = Check::failed(REACHED, error.setting(), &error);
+            return unusable(vec![failed], REFUSED);
+        }
+    };
+    let patience = Patience::begin();
+    // Its answer shows all that a first request can: address, network, GraphQL and, on newer releases, the token.
+    let version = match patience.wait(client.read_version()).await {
+        Ok(Err(error)) if error.is_about_account() => Err(error),
+        Ok(Err(error)) => {
+            let failed = Check::failed(REACHED, error.setting(), error);
+            return unusable(vec![failed], "OpenCTI does not answer");
+        }
+        Ok(version) => version,
+        Err(late) => {
+            let failed = Check::failed(REACHED, Some("OPENCTI_URL"), late);
+            return unusable(vec![failed], "OpenCTI does not answer");
+        }
+    };
+    let address = settings.url.as_str().trim_end_matches('/');
+    let mut checks = vec![Check::ok(REACHED, format!("{address} answers"))];
+    let version = match version {
+        Ok(version) if version < Version::FIRST_SUPPORTED => {
+            let reason = "OpenCTI is too old";
+            checks.push(Check::skipped(TOKEN, reason));
+            checks.push(too_old(version));
+            return unusable(checks, reason);
+        }
+        version => version,
+    };
+    let account = async {
+        let version = version?;
+        Ok((version, client.account().await?))
+    };
+    let (version, account) = match patience.wait(account).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => {
+            checks.push(failed_token(&error));
+            let reason = match error.is_about_account() {
+                true => "the token is not accepted",
+                false => NO_ACCOUNT,
+            };
+            return unusable(checks, reason);
+        }
+        Err(late) => {
+            checks.push(Check::failed(TOKEN, None, late));
+            return unusable(checks, NO_ACCOUNT);
+        }
+    };
+    checks.push(Check::ok(TOKEN, format!("account {:?}", account.name)));
+    checks.push(Check::ok(VERSION, version));
+    checks.push(capabilities(&account, basis));
+    let usable = match account.lacks(Purpose::Connector).is_empty() {
+        true => Ok(client),
+        false => Err("the account lacks a capability"),
+    };
+    (checks, usable)
+}
+
+fn too_old(version: Version) -> Check {
+    let first = Version::FIRST_SUPPORTED;
+    let words = format!("{version} is too old: this connector needs OpenCTI {first} or newer");
+    Check::failed(VERSION, None, words)
+}
+
+fn failed_token(error: &Error) -> Check {
+    Check::failed(TOKEN, error.setting(), error)
+}
+
+fn capabilities(account: &Account, basis: &Basis) -> Check {
+    let sinks = basis.parts.connector.as_ref().map(|it| &it.sinks);
+    let has_works = sinks.is_none_or(|sinks| sinks.queue.is_some());
+    let mut missing = account.lacks(Purpose::Connector);
+    if has_works {
+        missing.extend(account.lacks(Purpose::Works));
+        missing.dedup();
+    }
+    let advice = "put the account into the group Connectors";
+    if !missing.is_empty() {
+        let words = format!("missing: {}; {advice}", missing.join(", "));
+        return Check::failed(CAPABILITIES, Some("OPENCTI_TOKEN"), words);
+    }
+    let parts = [
+        (
+            Purpose::Watching,
+            "runs are not held back while the queue is full, a deleted work is not noticed, and nothing is tried again by `retry`",
+        ),
+        (
+            Purpose::Files,
+            "no files are copied, should the guest want that",
+        ),
+    ];
+    let lost: Vec<String> = parts
+        .into_iter()
+        .map(|(purpose, lost)| (account.lacks(purpose), lost))
+        .filter(|(missing, _)| !missing.is_empty())
+        .map(|(missing, lost)| format!("without {} {lost}", missing.join(" and ")))
+        .collect();
+    if lost.is_empty() {
+        return Check::ok(CAPABILITIES, "all that a connector needs");
+    }
+    let words = format!("{}; {advice}", lost.join("; "));
+    Check::warning(CAPABILITIES, Some("OPENCTI_TOKEN"), words)
+}
+
+/// The lines that are still missing, as skipped.
+fn skip_rest(mut checks: Vec<Check>, reason: &str) -> Vec<Check> {
+    let names = [REACHED, TOKEN, VERSION, CAPABILITIES];
+    let rest = names.into_iter().skip(checks.len());
+    checks.extend(rest.map(|name| Check::skipped(name, reason)));
+    checks
+}

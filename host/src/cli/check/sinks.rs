@@ -1,0 +1,109 @@
+//! Where bundles go: whether each place would take one.
+
+use super::local::Basis;
+use super::opencti::Usable;
+use super::report::Check;
+use super::{PATIENCE, Patience, REFUSED};
+use crate::config::{BrokerOverrides, Connector, Http, Queue};
+use crate::delivery::{BrokerFailure, Error, probe_broker, probe_directory};
+use crate::opencti::{self, Client, Registration};
+
+const QUEUE: &str = "queue";
+const DIRECTORY: &str = "directory";
+
+/// One line, none where nothing is sent to the platform's workers.
+pub(super) async fn check_queue(basis: &Basis, platform: Usable) -> Option<Check> {
+    let Some(connector) = &basis.parts.connector else {
+        return Some(Check::skipped(QUEUE, REFUSED));
+    };
+    let queue = connector.sinks.queue.as_ref()?;
+    let (platform, http) = match (platform, &basis.http) {
+        (Ok(platform), Some(http)) => (platform, http),
+        (Err(reason), _) => return Some(Check::skipped(QUEUE, reason)),
+        (Ok(_), None) => return Some(Check::skipped(QUEUE, super::NO_NETWORK)),
+    };
+    Some(match queue {
+        Queue::Api => check_api(&platform),
+        // The platform would be told a name that is not known without it.
+        Queue::Amqp(_) if basis.prefix.is_none() => {
+            Check::skipped(QUEUE, "the connector has no name without the guest")
+        }
+        Queue::Amqp(overrides) => check_broker(&platform, connector, overrides, http).await,
+    })
+}
+
+fn check_api(platform: &Client) -> Check {
+    match platform.can_push_bundles() {
+        Ok(()) => Check::ok(QUEUE, "OpenCTI takes bundles through its API"),
+        Err(error) => Check::failed(QUEUE, Some("CONNECTOR_QUEUE_PROTOCOL"), error),
+    }
+}
+
+/// Only the platform knows the login to its broker, and tells it to registered connectors.
+async fn check_broker(
+    platform: &Client,
+    connector: &Connector,
+    overrides: &BrokerOverrides,
+    http: &Http,
+) -> Check {
+    let probe = async |registration: &Registration| {
+        probe_broker(overrides, connector, registration, http, PATIENCE).await
+    };
+    let known = Patience::begin().wait(platform.registered(&connector.id));
+    if let Ok(Ok(Some(registration))) = known.await {
+        match probe(&registration).await {
+            Ok(address) => return Check::ok(QUEUE, lets_us_publish(&address)),
+            // The platform makes it when a connector registers.
+            Err(Error::Broker {
+                failure: BrokerFailure::NoExchange(_),
+                ..
+            }) => {}
+            Err(error) => return Check::failed(QUEUE, error.setting(), error),
+        }
+    }
+    let registration = match register(platform, connector).await {
+        Ok(registration) => registration,
+        Err(failed) => return failed,
+    };
+    let registered = "to learn of it, the connector was registered on OpenCTI";
+    match probe(&registration).await {
+        Ok(address) => {
+            let words = format!("{}; {registered}", lets_us_publish(&address));
+            Check::ok(QUEUE, words)
+        }
+        Err(error) => Check::failed(QUEUE, error.setting(), format!("{error}; {registered}")),
+    }
+}
+
+fn lets_us_publish(address: &str) -> String {
+    format!("RabbitMQ at {address} lets us publish")
+}
+
+async fn register(platform: &Client, connector: &Connector) -> Result<Registration, Check> {
+    let answer = Patience::begin().wait(platform.register_once(connector));
+    match answer.await {
+        Ok(Ok(registration)) => Ok(registration),
+        Ok(Err(error)) => Err(not_registered(&error)),
+        Err(late) => {
+            let words = format!("OpenCTI does not register the connector: {late}");
+            Err(Check::failed(QUEUE, None, words))
+        }
+    }
+}
+
+fn not_registered(error: &opencti::Error) -> Check {
+    let words = format!("OpenCTI does not register the connector: {error}");
+    Check::failed(QUEUE, error.setting(), words)
+}
+
+/// One line, none where nothing is written to a directory.
+pub(super) fn check_directory(basis: &Basis) -> Option<Check> {
+    let connector = basis.parts.connector.as_ref()?;
+    let directory = connector.sinks.directory.as_ref()?;
+    let path = directory.path.display();
+    Some(match probe_directory(directory) {
+        Ok(true) => Check::ok(DIRECTORY, format!("{path} can be written")),
+        Ok(false) => Check::ok(DIRECTORY, format!("{path} can be made")),
+        Err(error) => Check::failed(DIRECTORY, error.setting(), error),
+    })
+}
