@@ -1,8 +1,8 @@
 //! The component's exports: each hands over to the library function of the same name.
 
 use crate::contract::{
-    Answer, Failure, Feed, Guest, GuestMapper, Item, MapperHandle, Problem, Question, Remark,
-    Setting, Timestamp, Verdict,
+    Answer, Explanation, Failure, Feed, Guest, GuestMapper, Item, MapperBorrow, MapperHandle,
+    Problem, Question, Remark, Setting, Timestamp, Verdict,
 };
 use crate::mapper::Mapper;
 
@@ -41,5 +41,11 @@ impl GuestMapper for Mapper {
 
     fn digest(&self, question: Question, document: String) -> Result<String, Failure> {
         Mapper::digest(self, &question, &document)
+    }
+}
+
+impl Explanation for Component {
+    fn explain(mapper: MapperBorrow<'_>, item: Item, now: Timestamp) -> Result<String, Failure> {
+        mapper.get::<Mapper>().explain(&item, now)
     }
 }

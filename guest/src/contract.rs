@@ -10,7 +10,7 @@
 )]
 mod generated {
     wit_bindgen::generate!({
-        world: "connector",
+        world: "explaining-connector",
         path: "../wit",
         additional_derives: [PartialEq],
     });
@@ -26,8 +26,9 @@ pub use generated::exports::cti::connector::mapping::{
     Skip, StixObject, Timestamp, Verdict,
 };
 
+pub(crate) use generated::exports::cti::connector::explanation::Guest as Explanation;
 pub(crate) use generated::exports::cti::connector::mapping::{
-    Guest, GuestMapper, Mapper as MapperHandle,
+    Guest, GuestMapper, Mapper as MapperHandle, MapperBorrow,
 };
 
 impl Remark {

@@ -1,7 +1,9 @@
-//! The filters: one function each, which says why it said no.
+//! The filters: one function each, which says what it saw and what is allowed.
 //!
 //! A missing attribute fails only the filter that needs it.
 //! Size and extension are a file's; domains and IP addresses have no date of submission.
+
+use std::num::NonZeroU64;
 
 use crate::contract::{Skip, Timestamp};
 use crate::mapping::labels::normalised;
@@ -9,8 +11,7 @@ use crate::mapping::text::cut;
 use crate::notification::{EntityType, Notification};
 use crate::settings::Settings;
 
-type Verdict = Result<(), String>;
-type Filter = fn(&Settings, &Notification<'_>, Timestamp) -> Verdict;
+type Filter = fn(&Asked<'_>) -> Answer;
 
 /// In the order in which they are asked: `skip` names the first that says no.
 const FILTERS: [(&str, Filter); 7] = [
@@ -28,6 +29,37 @@ const LONGEST_REASON: usize = 2_000;
 
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 
+/// What is asked of a filter.
+struct Asked<'a> {
+    settings: &'a Settings,
+    notification: &'a Notification<'a>,
+    now: Timestamp,
+    /// Whether a yes needs words too.
+    explains: bool,
+}
+
+struct Answer {
+    passed: bool,
+    /// What was found and what is allowed; empty for a yes that needs no words.
+    saw: String,
+}
+
+impl Asked<'_> {
+    /// Most notifications are asked about once and pass: no words are made for those.
+    fn answer(&self, passed: bool, words: &dyn Fn() -> String) -> Answer {
+        let saw = if passed && !self.explains {
+            String::new()
+        } else {
+            cut(&words(), LONGEST_REASON).into_owned()
+        };
+        Answer { passed, saw }
+    }
+
+    fn is_file(&self) -> bool {
+        self.notification.entity_type == EntityType::File
+    }
+}
+
 /// # Errors
 /// The filter that said no, with its reason.
 pub(crate) fn check(
@@ -35,132 +67,212 @@ pub(crate) fn check(
     notification: &Notification<'_>,
     now: Timestamp,
 ) -> Result<(), Skip> {
+    let asked = Asked {
+        settings,
+        notification,
+        now,
+        explains: false,
+    };
     for (name, filter) in FILTERS {
-        filter(settings, notification, now).map_err(|reason| Skip {
-            filter: name.to_owned(),
-            reason: cut(&reason, LONGEST_REASON).into_owned(),
-        })?;
+        let Answer { passed, saw } = filter(&asked);
+        if !passed {
+            return Err(Skip {
+                filter: name.to_owned(),
+                reason: saw,
+            });
+        }
     }
     Ok(())
 }
 
-fn entity_type(settings: &Settings, notification: &Notification<'_>, _: Timestamp) -> Verdict {
-    if settings.entity_types.contains(&notification.entity_type) {
-        return Ok(());
+/// What every filter says: the JSON of `explain` in the contract.
+pub(crate) fn explain(
+    settings: &Settings,
+    notification: &Notification<'_>,
+    now: Timestamp,
+) -> String {
+    let asked = Asked {
+        settings,
+        notification,
+        now,
+        explains: true,
+    };
+    let mut json = String::from("[");
+    for (name, filter) in FILTERS {
+        let Answer { passed, saw } = filter(&asked);
+        #[expect(clippy::expect_used, reason = "texts always serialise")]
+        let saw = serde_json::to_string(&saw).expect("a text is JSON");
+        for part in [
+            if json.len() > 1 { "," } else { "" },
+            r#"{"filter":""#,
+            name,
+            r#"","passed":"#,
+            if passed { "true" } else { "false" },
+            r#","saw":"#,
+            &saw,
+            "}",
+        ] {
+            json.push_str(part);
+        }
     }
-    let allowed: Vec<&str> = settings.entity_types.iter().map(|it| it.name()).collect();
-    Err(format!(
-        "{} {}; ENTITY_TYPES allows {}",
-        notification.entity_type.name(),
-        &*notification.id,
-        allowed.join(", ")
-    ))
+    json.push(']');
+    json
+}
+
+fn entity_type(asked: &Asked<'_>) -> Answer {
+    let Asked {
+        settings,
+        notification,
+        ..
+    } = asked;
+    let allowed = &settings.entity_types;
+    asked.answer(allowed.contains(&notification.entity_type), &|| {
+        let allowed: Vec<&str> = allowed.iter().map(|it| it.name()).collect();
+        format!(
+            "{} {}; ENTITY_TYPES allows {}",
+            notification.entity_type.name(),
+            &*notification.id,
+            allowed.join(", ")
+        )
+    })
 }
 
 /// The IoC stream holds what subscriptions report too.
-fn source(_: &Settings, notification: &Notification<'_>, _: Timestamp) -> Verdict {
-    let context = &notification.context;
-    if context.hunting_info.is_some() || context.rulesets().next().is_some() {
-        return Ok(());
-    }
-    let sources: Vec<&str> = context
-        .sources
-        .iter()
-        .map(|source| source.source_type.as_deref().unwrap_or("unknown"))
-        .collect();
-    Err(format!(
-        "reported by [{}]; only hunting_ruleset is Livehunt",
-        sources.join(", ")
-    ))
+fn source(asked: &Asked<'_>) -> Answer {
+    let context = &asked.notification.context;
+    let passed = context.hunting_info.is_some() || context.rulesets().next().is_some();
+    asked.answer(passed, &|| {
+        let sources: Vec<&str> = context
+            .sources
+            .iter()
+            .map(|source| source.source_type.as_deref().unwrap_or("unknown"))
+            .collect();
+        format!(
+            "reported by [{}]; only hunting_ruleset is Livehunt",
+            sources.join(", ")
+        )
+    })
 }
 
-fn tag(settings: &Settings, notification: &Notification<'_>, _: Timestamp) -> Verdict {
-    let Some(wanted) = &settings.filter_with_tag else {
-        return Ok(());
-    };
-    let wanted_normalised = normalised(wanted);
-    let tags = &notification.context.tags;
-    if tags.iter().any(|tag| normalised(tag) == wanted_normalised) {
-        return Ok(());
-    }
-    let tags: Vec<&str> = tags.iter().map(|tag| &**tag).collect();
-    Err(format!(
-        "tags [{}]; FILTER_WITH_TAG wants {wanted}",
-        tags.join(", ")
-    ))
+fn tag(asked: &Asked<'_>) -> Answer {
+    let wanted = asked.settings.filter_with_tag.as_deref();
+    let tags = &asked.notification.context.tags;
+    let passed = wanted
+        .map(normalised)
+        .is_none_or(|wanted| tags.iter().any(|tag| normalised(tag) == wanted));
+    asked.answer(passed, &|| {
+        let tags: Vec<&str> = tags.iter().map(|tag| &**tag).collect();
+        let (verb, wanted) = wanted.map_or(("is not set", ""), |wanted| ("wants ", wanted));
+        format!("tags [{}]; FILTER_WITH_TAG {verb}{wanted}", tags.join(", "))
+    })
 }
 
-fn extension(settings: &Settings, notification: &Notification<'_>, _: Timestamp) -> Verdict {
-    if settings.extensions.is_empty() || notification.entity_type != EntityType::File {
-        return Ok(());
-    }
-    let allowed = || settings.extensions.join(", ");
-    let Some(found) = &notification.attributes.type_extension else {
-        return Err(format!(
-            "type_extension is missing; EXTENSIONS allows {}",
-            allowed()
-        ));
-    };
-    let found = found.to_lowercase();
-    if settings.extensions.contains(&found) {
-        return Ok(());
-    }
-    Err(format!("{found}; EXTENSIONS allows {}", allowed()))
+fn extension(asked: &Asked<'_>) -> Answer {
+    let allowed = &asked.settings.extensions;
+    let found = asked.notification.attributes.type_extension.as_deref();
+    let passed = allowed.is_empty()
+        || !asked.is_file()
+        || found.is_some_and(|found| allowed.contains(&found.to_lowercase()));
+    asked.answer(passed, &|| {
+        if !asked.is_file() {
+            return NO_FILE.to_owned();
+        }
+        let found = found.unwrap_or("type_extension is missing").to_lowercase();
+        let allowed = if allowed.is_empty() {
+            "all".to_owned()
+        } else {
+            allowed.join(", ")
+        };
+        format!("{found}; EXTENSIONS allows {allowed}")
+    })
 }
 
-fn size(settings: &Settings, notification: &Notification<'_>, _: Timestamp) -> Verdict {
-    let (min, max) = (settings.min_file_size, settings.max_file_size);
-    if (min.is_none() && max.is_none()) || notification.entity_type != EntityType::File {
-        return Ok(());
-    }
-    let Some(found) = notification.attributes.size else {
-        return Err("size is missing; MIN_FILE_SIZE or MAX_FILE_SIZE is set".to_owned());
-    };
-    match (min, max) {
-        (Some(min), _) if found < min.get() => Err(format!(
-            "{found} bytes; MIN_FILE_SIZE allows {min} and more"
-        )),
-        (_, Some(max)) if found > max.get() => Err(format!(
-            "{found} bytes; MAX_FILE_SIZE allows {max} and less"
-        )),
-        _ => Ok(()),
-    }
+fn size(asked: &Asked<'_>) -> Answer {
+    let (min, max) = (asked.settings.min_file_size, asked.settings.max_file_size);
+    let found = asked.notification.attributes.size;
+    let too_small = |found: u64| min.is_some_and(|min| found < min.get());
+    let too_large = |found: u64| max.is_some_and(|max| found > max.get());
+    let passed = !asked.is_file()
+        || (min.is_none() && max.is_none())
+        || found.is_some_and(|found| !too_small(found) && !too_large(found));
+    asked.answer(passed, &|| {
+        if !asked.is_file() {
+            return NO_FILE.to_owned();
+        }
+        let (setting, limit, rest) = if found.is_none() {
+            ("MIN_FILE_SIZE or MAX_FILE_SIZE", min.or(max), "")
+        } else if found.is_some_and(too_small) || max.is_none() {
+            ("MIN_FILE_SIZE", min, " and more")
+        } else {
+            ("MAX_FILE_SIZE", max, " and less")
+        };
+        limited("size", found, ["", " bytes"], setting, limit, ["", rest])
+    })
 }
 
-fn age(settings: &Settings, notification: &Notification<'_>, now: Timestamp) -> Verdict {
-    let Some(max) = settings.max_age_days else {
-        return Ok(());
-    };
-    if matches!(
-        notification.entity_type,
+fn age(asked: &Asked<'_>) -> Answer {
+    let max = asked.settings.max_age_days;
+    let dated = !matches!(
+        asked.notification.entity_type,
         EntityType::Domain | EntityType::IpAddress
-    ) {
-        return Ok(());
-    }
-    let Some(submitted) = notification.attributes.first_submission_date else {
-        return Err("first_submission_date is missing; MAX_AGE_DAYS is set".to_owned());
-    };
-    let days = now.saturating_sub(submitted) / SECONDS_PER_DAY;
-    if days < max.get() {
-        return Ok(());
-    }
-    Err(format!(
-        "submitted first {days} days ago; MAX_AGE_DAYS allows less than {max}"
-    ))
+    );
+    let submitted = asked.notification.attributes.first_submission_date;
+    let days = submitted.map(|date| asked.now.saturating_sub(date) / SECONDS_PER_DAY);
+    let passed = !dated || max.is_none_or(|max| days.is_some_and(|days| days < max.get()));
+    asked.answer(passed, &|| {
+        if !dated {
+            return "neither a file nor a URL".to_owned();
+        }
+        limited(
+            "first_submission_date",
+            days,
+            ["submitted first ", " days ago"],
+            "MAX_AGE_DAYS",
+            max,
+            ["less than ", ""],
+        )
+    })
 }
 
-fn positives(settings: &Settings, notification: &Notification<'_>, _: Timestamp) -> Verdict {
-    let Some(min) = settings.min_positives else {
-        return Ok(());
+fn positives(asked: &Asked<'_>) -> Answer {
+    let min = asked.settings.min_positives;
+    let stats = asked.notification.attributes.last_analysis_stats;
+    let found = stats.and_then(|stats| stats.malicious);
+    let passed = min.is_none_or(|min| found.is_some_and(|found| found >= min.get()));
+    asked.answer(passed, &|| {
+        limited(
+            "last_analysis_stats",
+            found,
+            ["", " engines say malicious"],
+            "MIN_POSITIVES",
+            min,
+            ["", " and more"],
+        )
+    })
+}
+
+/// What extension and size say to a URL, a domain or an IP address.
+const NO_FILE: &str = "no file";
+
+/// The number that was found, and the setting that limits it, in words. The pairs stand before and behind a number.
+fn limited(
+    attribute: &str,
+    found: Option<u64>,
+    [before_found, behind_found]: [&str; 2],
+    setting: &str,
+    limit: Option<NonZeroU64>,
+    [before_limit, behind_limit]: [&str; 2],
+) -> String {
+    let found_words = match found {
+        Some(found) => format!("{before_found}{found}{behind_found}"),
+        None => format!("{attribute} is missing"),
     };
-    let stats = notification.attributes.last_analysis_stats;
-    match stats.and_then(|stats| stats.malicious) {
-        None => Err("last_analysis_stats is missing; MIN_POSITIVES is set".to_owned()),
-        Some(found) if found < min.get() => Err(format!(
-            "{found} engines say malicious; MIN_POSITIVES allows {min} and more"
-        )),
-        Some(_) => Ok(()),
-    }
+    let limit_words = match limit {
+        None => "allows all".to_owned(),
+        Some(_) if found.is_none() => "is set".to_owned(),
+        Some(limit) => format!("allows {before_limit}{limit}{behind_limit}"),
+    };
+    format!("{found_words}; {setting} {limit_words}")
 }
 
 #[cfg(test)]
@@ -264,6 +376,47 @@ mod tests {
                 "{settings:?} {change}"
             );
         }
+    }
+
+    #[test]
+    fn what_passes_is_explained_too() {
+        let document = r#"{"type":"domain","id":"a.example","attributes":{"last_analysis_stats":{"malicious":3}},
+            "context_attributes":{"hunting_info":{},"tags":["\"a\""]}}"#;
+        let notification = Notification::parse(document).unwrap();
+        let setting = |name: &str, value: &str| Setting {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        };
+        let given = [
+            setting("ENTITY_TYPES", "domain"),
+            setting("MIN_POSITIVES", "4"),
+        ];
+        let (settings, _) = Settings::parse(&given).unwrap();
+        let explained: Value =
+            serde_json::from_str(&explain(&settings, &notification, NOW)).unwrap();
+        let said = |filter: &str, passed: bool, saw: &str| json!({"filter": filter, "passed": passed, "saw": saw});
+        let expected = json!([
+            said(
+                "entity type",
+                true,
+                "domain a.example; ENTITY_TYPES allows domain"
+            ),
+            said(
+                "source",
+                true,
+                "reported by []; only hunting_ruleset is Livehunt"
+            ),
+            said("tag", true, "tags [\"a\"]; FILTER_WITH_TAG is not set"),
+            said("extension", true, "no file"),
+            said("size", true, "no file"),
+            said("age", true, "neither a file nor a URL"),
+            said(
+                "positives",
+                false,
+                "3 engines say malicious; MIN_POSITIVES allows 4 and more"
+            ),
+        ]);
+        assert_eq!(explained, expected);
     }
 
     #[test]

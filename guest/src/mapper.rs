@@ -71,6 +71,15 @@ impl Mapper {
         )
     }
 
+    /// What each filter says to an item: the JSON of `explain` in the contract.
+    ///
+    /// # Errors
+    /// As [`Mapper::map`] where the document is not a VirusTotal object of a type that Livehunt reports.
+    pub fn explain(&self, item: &Item, now: Timestamp) -> Result<String, Failure> {
+        let notification = Notification::parse(&item.document)?;
+        Ok(filter::explain(&self.settings, &notification, now))
+    }
+
     /// The part of a looked-up document that `question` asks for.
     ///
     /// # Errors

@@ -143,21 +143,39 @@ mod table {
     ];
 }
 
+#[derive(Serialize)]
+struct Description {
+    name: &'static str,
+    version: &'static str,
+    connector: Connector,
+    settings: &'static [Definition],
+}
+
+#[derive(Serialize)]
+struct Connector {
+    name: &'static str,
+    scope: &'static [&'static str],
+    environment_prefix: &'static str,
+    config_sections: &'static [&'static str],
+}
+
 /// The guest's description of itself: the JSON of `describe` in the contract.
 #[must_use]
+#[expect(clippy::missing_panics_doc, reason = "cannot panic")]
 pub fn describe() -> String {
-    serde_json::json!({
-        "name": env!("CARGO_PKG_NAME"),
-        "version": env!("CARGO_PKG_VERSION"),
-        "connector": {
-            "name": "VirusTotal Livehunt Notifications",
-            "scope": ["StixFile", "Indicator", "Incident"],
-            "environment_prefix": "VIRUSTOTAL_LIVEHUNT_NOTIFICATIONS",
-            "config_sections": ["virustotal_livehunt_notifications", "virustotal"],
+    let description = Description {
+        name: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+        connector: Connector {
+            name: "VirusTotal Livehunt Notifications",
+            scope: &["StixFile", "Indicator", "Incident"],
+            environment_prefix: "VIRUSTOTAL_LIVEHUNT_NOTIFICATIONS",
+            config_sections: &["virustotal_livehunt_notifications", "virustotal"],
         },
-        "settings": table::ALL,
-    })
-    .to_string()
+        settings: table::ALL,
+    };
+    #[expect(clippy::expect_used, reason = "texts always serialise")]
+    serde_json::to_string(&description).expect("a description is JSON")
 }
 
 /// What becomes of a YARA rule that the platform cannot compile.

@@ -8,7 +8,9 @@ use livehunt::Mapper;
 use livehunt::contract::{Answer, Item, Outcome, Question};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::{NOW, answer, item, items, map, map_with, mapper, rulesets, yara_fault};
+use support::{
+    NOW, answer, assert_explained, item, items, map, map_with, mapper, rulesets, yara_fault,
+};
 
 /// Any JSON, of texts and numbers that tend to be trouble.
 fn any_json() -> impl Strategy<Value = Value> {
@@ -287,6 +289,22 @@ proptest! {
             part: String::new(),
         };
         prop_assert!(mapper(&[]).digest(&question, &document).is_err());
+    }
+
+    #[test]
+    fn what_the_filters_say_is_what_the_mapper_does(
+        document in mutated(), text in mutated_text(), tag in prop::option::of("[a-z_]{1,6}"), limit in 0..2_000_000_u64,
+    ) {
+        let limit = limit.to_string();
+        let settings = [
+            ("ENTITY_TYPES", "file,url"), ("EXTENSIONS", "exe,doc"), ("MIN_FILE_SIZE", &*limit),
+            ("MAX_FILE_SIZE", "0"), ("MIN_POSITIVES", "3"), ("FILTER_WITH_TAG", tag.as_deref().unwrap_or_default()),
+        ];
+        for mapper in [mapper(&[]), mapper(&settings), everything(true, true, "note")] {
+            assert_explained(&mapper, &item(&document));
+            let observed = NOW;
+            assert_explained(&mapper, &Item { id: String::new(), observed, document: text.clone() });
+        }
     }
 
     #[test]

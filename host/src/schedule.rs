@@ -12,11 +12,15 @@ use crate::pipeline::{End, Observer, Pipeline, Report};
 use crate::state::{FIRST_RUN_SECONDS, State};
 
 /// Runs until stopped, or once where the settings say so. Answers the report of the last run.
+///
+/// With `back_fill`, a time in seconds since the epoch, the first run reads from then on, whatever is done; where it
+/// does not come to the end, the next goes on where it stopped.
 pub async fn run(
     pipeline: &Pipeline,
     connector: &Connector,
     stop: &CancellationToken,
     observer: &dyn Observer,
+    mut back_fill: Option<u64>,
 ) -> Option<Report> {
     let mut last = None;
     let mut resets = pipeline.keeper.resets();
@@ -27,8 +31,9 @@ pub async fn run(
             return last;
         }
         if !is_held_back(pipeline, connector).await {
-            let report = run_once(pipeline, connector, stop, observer).await;
+            let report = run_once(pipeline, connector, stop, observer, back_fill).await;
             let end = report.end.clone();
+            back_fill = back_fill.and_then(|from| rest_of(from, &report));
             last = Some(report);
             if end == End::Reset && !connector.run_and_terminate {
                 continue;
@@ -51,6 +56,7 @@ async fn run_once(
     connector: &Connector,
     stop: &CancellationToken,
     observer: &dyn Observer,
+    back_fill: Option<u64>,
 ) -> Report {
     let begun = Timestamp::now();
     show(pipeline, |info| {
@@ -59,9 +65,14 @@ async fn run_once(
         info.next_run = None;
     });
     let (generation, stored) = pipeline.keeper.current();
-    let state = read_state(stored.as_deref(), begun);
-    tracing::info!(since = state.since(), "a run begins");
-    let report = pipeline.run(generation, state, stop, observer).await;
+    let (state, again_from) = begin(stored.as_deref(), begun, back_fill);
+    match again_from {
+        Some(since) => tracing::info!(since, "a back-fill begins"),
+        None => tracing::info!(since = state.since(), "a run begins"),
+    }
+    let report = pipeline
+        .run(generation, state, again_from, stop, observer)
+        .await;
     if !connector.run_and_terminate {
         let next = next_run(connector.period);
         show(pipeline, |info| info.next_run = next);
@@ -76,14 +87,38 @@ async fn run_once(
     report
 }
 
-fn read_state(stored: Option<&str>, now: Timestamp) -> State {
+/// The state, and where a back-fill reads from: no later than a run without it would, or the checkpoint would pass
+/// over what lies between.
+fn begin(stored: Option<&str>, now: Timestamp, back_fill: Option<u64>) -> (State, Option<u64>) {
     let now = u64::try_from(now.as_second()).unwrap_or_default();
-    let first = State::starting_at(now.saturating_sub(FIRST_RUN_SECONDS));
-    match State::parse(stored.unwrap_or_default()) {
-        Ok(state) => state.unwrap_or(first),
+    let three_days_back = || State::starting_at(now.saturating_sub(FIRST_RUN_SECONDS));
+    let state = match State::parse(stored.unwrap_or_default()) {
+        Ok(Some(state)) => state,
+        Ok(None) => match back_fill {
+            Some(since) => return (State::starting_at(since), Some(since)),
+            None => three_days_back(),
+        },
         Err(error) => {
             tracing::error!(%error, "the run begins as without a state, three days back");
-            first
+            three_days_back()
+        }
+    };
+    let again_from = back_fill.map(|since| since.min(state.since()));
+    (state, again_from)
+}
+
+/// What is left of a back-fill after a run.
+fn rest_of(from: u64, report: &Report) -> Option<u64> {
+    match report.end {
+        // A reset begins with nothing, three days back.
+        End::Drained | End::Reset => None,
+        End::Limit | End::Quota | End::Shutdown | End::Error(_) => {
+            let rest = from.max(report.done_to);
+            tracing::warn!(
+                since = rest,
+                "the back-fill did not come to its end; what is left begins there"
+            );
+            Some(rest)
         }
     }
 }
@@ -130,4 +165,53 @@ fn show(pipeline: &Pipeline, change: impl FnOnce(&mut Info)) {
     let mut info = pipeline.keeper.info();
     change(&mut info);
     pipeline.keeper.set_info(info);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_back_fill_leaves_nothing_out_between_itself_and_the_checkpoint() {
+        const NOW: u64 = 1_767_261_600;
+        let now = Timestamp::from_second(NOW as i64).unwrap();
+        let stored = State::starting_at(NOW - 5_000).to_json();
+        for (stored, back_fill, since, again_from) in [
+            (None, None, NOW - FIRST_RUN_SECONDS - 600, None),
+            (None, Some(NOW - 90), NOW - 690, Some(NOW - 90)),
+            (Some(&*stored), None, NOW - 5_600, None),
+            (
+                Some(&*stored),
+                Some(NOW - 9_000),
+                NOW - 5_600,
+                Some(NOW - 9_000),
+            ),
+            (
+                Some(&*stored),
+                Some(NOW - 90),
+                NOW - 5_600,
+                Some(NOW - 5_600),
+            ),
+        ] {
+            let (state, found) = begin(stored, now, back_fill);
+            assert_eq!((state.since(), found), (since, again_from), "{back_fill:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_back_fill_begins_where_it_stopped() {
+        for (end, done_to, expected) in [
+            (End::Drained, 70, None),
+            (End::Reset, 70, None),
+            (End::Quota, 70, Some(70)),
+            (End::Error(String::new()), 0, Some(50)),
+        ] {
+            let report = Report {
+                end,
+                done_to,
+                ..Report::default()
+            };
+            assert_eq!(rest_of(50, &report), expected);
+        }
+    }
 }

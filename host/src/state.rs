@@ -187,7 +187,12 @@ impl State {
         let checkpoint = &mut self.checkpoint;
         checkpoint.date = checkpoint.date.max(observed);
         self.latest_run_timestamp = checkpoint.date;
-        checkpoint.done.push_back(Fingerprint::of(id, observed));
+        let fingerprint = Fingerprint::of(id, observed);
+        // A back-fill does again what is done.
+        if checkpoint.done.contains(&fingerprint) {
+            return;
+        }
+        checkpoint.done.push_back(fingerprint);
         if checkpoint.done.len() > FINGERPRINTS {
             checkpoint.done.pop_front();
         }

@@ -212,11 +212,7 @@ impl Both {
             Ok(verdict) => seen_natively(verdict),
             Err(failure) => Seen::Failure(words(failure)),
         };
-        let theirs = runtime::Item {
-            id: item.id.clone(),
-            observed: item.observed,
-            document: item.document.clone(),
-        };
+        let theirs = item_for_host(item);
         let answers: Vec<_> = answers
             .iter()
             .map(|(question, answer)| (question_for_host(question), answer_for_host(answer)))
@@ -228,6 +224,18 @@ impl Both {
         };
         assert_eq!(component, native, "{}", item.id);
         native
+    }
+
+    /// What the filters say on both sides.
+    fn explain(&mut self, item: &Item) {
+        let native = self.native.explain(item, NOW).map_err(words);
+        let native = native.map(|json| {
+            let said: Vec<runtime::Said> = serde_json::from_str(&json).unwrap();
+            Some(said)
+        });
+        let component = self.component.explain(&item_for_host(item), NOW);
+        let component = component.map_err(|error| error.to_string());
+        assert_eq!(component, native, "{}", item.id);
     }
 
     /// The digest of a document on both sides.
@@ -371,6 +379,19 @@ fn remarks(remarks: Vec<runtime::Remark>) -> Vec<(String, String)> {
         .collect()
 }
 
+fn item_for_host(item: &Item) -> runtime::Item {
+    let Item {
+        id,
+        observed,
+        document,
+    } = item.clone();
+    runtime::Item {
+        id,
+        observed,
+        document,
+    }
+}
+
 fn question_for_host(question: &Question) -> runtime::Question {
     let Question {
         kind,
@@ -398,6 +419,7 @@ fn every_verdict_is_the_same() {
     let (mut skips, mut emissions, mut artifacts, mut failures) = (0, 0, 0, 0);
     for settings in SETTINGS {
         let mut both = Both::open(settings);
+        items.iter().for_each(|item| both.explain(item));
         for world in WORLDS {
             for item in &items {
                 match both.decide(world, item) {

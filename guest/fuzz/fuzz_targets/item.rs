@@ -1,4 +1,5 @@
-//! Any text as an item of the feed: parsed, filtered and mapped twice, to the same bytes and to valid STIX.
+//! Any text as an item of the feed: parsed, filtered and mapped twice, to the same bytes and to valid STIX, and
+//! explained as it is filtered.
 
 #![no_main]
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
@@ -36,4 +37,5 @@ fuzz_target!(|document: &str| {
     };
     // What is emitted is checked there.
     let _ = support::map(&MAPPER, &item);
+    support::assert_explained(&MAPPER, &item);
 });

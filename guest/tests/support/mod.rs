@@ -71,6 +71,31 @@ pub fn item(document: &Value) -> Item {
     }
 }
 
+/// What the filters say is what the mapper does: the first that says no is the skip, in the same words.
+#[allow(dead_code, reason = "not all tests explain")]
+pub fn assert_explained(mapper: &Mapper, item: &Item) {
+    let verdict = mapper.map(item, &[], NOW);
+    let json = match mapper.explain(item, NOW) {
+        Ok(json) => json,
+        Err(failure) => return assert_eq!(verdict, Err(failure)),
+    };
+    let filters: Vec<Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!(filters.len(), 7, "{json}");
+    assert!(
+        filters
+            .iter()
+            .all(|it| it["saw"] != "" && it["filter"].is_string()),
+        "{json}"
+    );
+    let no = filters.iter().find(|it| it["passed"] == false);
+    let skip = match verdict.map(|verdict| verdict.outcome) {
+        Ok(Outcome::Skip(skip)) => Some((skip.filter, skip.reason)),
+        _ => None,
+    };
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    assert_eq!(no.map(|it| (text(&it["filter"]), text(&it["saw"]))), skip);
+}
+
 /// What VirusTotal and the platform know in these tests.
 pub fn answer(mapper: &Mapper, question: &Question) -> Answer {
     match question.kind.as_str() {

@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Http, Settings};
+use crate::config::{Http, OpenCti, Settings, Source};
 use crate::delivery::Deliverer;
 use crate::opencti::{self, Registration, StateKeeper};
 use crate::pipeline::Pipeline;
@@ -35,14 +35,18 @@ pub(super) fn runtime() -> anyhow::Result<Runtime> {
 /// Both sides, of which nothing has been asked yet.
 pub(super) struct Peers {
     pub(super) platform: opencti::Client,
-    source: virustotal::Client,
+    pub(super) source: virustotal::Client,
 }
 
 impl Peers {
     pub(super) fn new(settings: &Settings, http: &Http) -> anyhow::Result<Self> {
+        Self::of(&settings.opencti, &settings.source, http)
+    }
+
+    pub(super) fn of(platform: &OpenCti, source: &Source, http: &Http) -> anyhow::Result<Self> {
         Ok(Self {
-            platform: opencti::Client::new(&settings.opencti, http, USER_AGENT)?,
-            source: virustotal::Client::new(&settings.source, http)?,
+            platform: opencti::Client::new(platform, http, USER_AGENT)?,
+            source: virustotal::Client::new(source, http)?,
         })
     }
 

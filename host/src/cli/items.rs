@@ -20,16 +20,34 @@ pub(super) struct ItemArguments {
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
 
+    #[command(flatten)]
+    known: KnownArguments,
+}
+
+/// What is known when an item is decided on.
+#[derive(Debug, clap::Args)]
+pub(super) struct KnownArguments {
     /// Folder of answers to lookups: what a GET of `a/b` answers stands in `a/b.json`.
     #[arg(long, value_name = "DIR")]
-    lookups: Option<PathBuf>,
+    pub(super) lookups: Option<PathBuf>,
 
-    /// The time to map at, RFC 3339; now where it is not given.
+    /// The time to decide at, RFC 3339; now where it is not given.
     #[arg(long, value_name = "TIME")]
     now: Option<Timestamp>,
 }
 
 impl ItemArguments {
+    /// In seconds since the epoch.
+    pub(super) fn now(&self) -> anyhow::Result<u64> {
+        self.known.now()
+    }
+
+    pub(super) fn answers(&self) -> Folder {
+        self.known.answers()
+    }
+}
+
+impl KnownArguments {
     /// In seconds since the epoch.
     pub(super) fn now(&self) -> anyhow::Result<u64> {
         let now = self.now.unwrap_or_else(Timestamp::now).as_second();

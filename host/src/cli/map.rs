@@ -97,7 +97,7 @@ impl Mapping {
     }
 }
 
-fn severity(severity: Severity) -> &'static str {
+pub(super) fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Debug => "debug",
         Severity::Info => "info",

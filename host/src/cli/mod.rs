@@ -1,7 +1,11 @@
 //! The command line.
 
+mod back_fill;
 mod check;
 mod connect;
+mod date;
+mod explain;
+mod explanation;
 mod guest;
 mod health;
 mod items;
@@ -12,6 +16,7 @@ mod retry;
 mod run;
 mod start;
 mod summary;
+mod tree;
 mod version;
 
 use std::path::PathBuf;
@@ -60,6 +65,8 @@ enum Command {
     Check(check::Arguments),
     /// Reads what failed again, and delivers it; the connector is not to run meanwhile.
     Retry(retry::RetryArguments),
+    /// Tells what becomes of a notification, and why; delivers nothing and changes nothing.
+    Explain(explain::ExplainArguments),
     /// Maps VirusTotal responses to a STIX bundle, with neither VirusTotal nor OpenCTI.
     Map(map::MapArguments),
     /// Tools for who writes a guest.
@@ -95,6 +102,7 @@ impl Arguments {
             Command::Run(arguments) => run::run(&setup(self.guest)?, &arguments),
             Command::Check(arguments) => check::run(&self.config, self.guest, &arguments),
             Command::Retry(arguments) => retry::retry(&setup(self.guest)?, &arguments),
+            Command::Explain(arguments) => explain::explain(&setup(self.guest)?, &arguments),
             Command::Map(arguments) => map::map(&setup(self.guest)?, &arguments),
             Command::Guest(command) => command.run(setup),
             Command::Health(arguments) => health::run(&setup(self.guest)?, &arguments),

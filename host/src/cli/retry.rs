@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::{bail, ensure};
-use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{self, Peers};
+use super::date::date;
 use super::start::Setup;
 use crate::config::{Http, Settings};
 use crate::opencti::{SIGN_OF_LIFE, Seen};
@@ -186,15 +186,6 @@ fn table(items: &[FailedItem]) -> String {
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn date(seconds: u64) -> String {
-    let timestamp = i64::try_from(seconds).ok();
-    let timestamp = timestamp.and_then(|seconds| Timestamp::from_second(seconds).ok());
-    timestamp.filter(|_| seconds > 0).map_or_else(
-        || "unknown".to_owned(),
-        |timestamp| timestamp.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-    )
 }
 
 #[cfg(test)]

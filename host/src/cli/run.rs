@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
+use super::back_fill;
 use super::connect::{self, Peers};
 use super::start::Setup;
 use super::summary;
@@ -24,6 +25,10 @@ pub(super) struct RunArguments {
     #[arg(long)]
     once: bool,
 
+    /// Read from this time on, RFC 3339 or a date, and deliver again what is delivered: a back-fill.
+    #[arg(long, value_name = "TIME", value_parser = back_fill::since)]
+    since: Option<u64>,
+
     /// Show progress on the terminal, and after each run a table of what it did on standard output.
     #[arg(long)]
     summary: bool,
@@ -31,7 +36,13 @@ pub(super) struct RunArguments {
 
 pub(super) fn run(setup: &Setup, arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let name = setup.raw.get("CONNECTOR_NAME").unwrap_or("connector-host");
-    let troubles = setup.init_logs(name, Level::Error)?;
+    // Somebody waits for a back-fill.
+    let level = if arguments.since.is_some() {
+        Level::Info
+    } else {
+        Level::Error
+    };
+    let troubles = setup.init_logs(name, level)?;
     // From here on, what goes wrong is a line of the log, where the platform's manager looks for it.
     match run_logged(setup, arguments, troubles) {
         Ok(code) => Ok(code),
@@ -60,7 +71,7 @@ fn run_logged(
         let watcher = Watcher::new(&source, setup.guest.poll).context("cannot listen to SIGHUP")?;
         tokio::spawn(exchange.run(watcher, stop.clone()));
         let board = Board::new(&settings, guests.clone(), troubles, stop.clone());
-        connect_and_run(&http, settings, guests, stop, board, arguments.summary).await
+        connect_and_run(&http, settings, guests, stop, board, arguments).await
     })?;
     Ok(match report {
         Some(Report {
@@ -76,7 +87,7 @@ async fn connect_and_run(
     guests: Live,
     stop: CancellationToken,
     board: Board,
-    with_summary: bool,
+    arguments: &RunArguments,
 ) -> anyhow::Result<Option<Report>> {
     let connector = &settings.connector;
     if let Some(settings) = &connector.status {
@@ -93,6 +104,10 @@ async fn connect_and_run(
         "guest {} is ready",
         shift.pool.guest()
     );
+    let since = match arguments.since {
+        Some(since) => Some(back_fill::within_retention(since, &shift.pool)?),
+        None => None,
+    };
     drop(shift);
     let pipeline = peers.pipeline(&settings, http, guests, &registration)?;
     let mut observers: Vec<Box<dyn Observer>> = Vec::new();
@@ -104,10 +119,18 @@ async fn connect_and_run(
         });
         observers.push(Box::new(board));
     }
-    if with_summary {
-        observers.push(Box::new(summary::Table::new(&connector.sinks)));
+    if arguments.summary {
+        // One line of progress is enough.
+        let with_progress = since.is_none();
+        observers.push(Box::new(summary::Table::new(
+            &connector.sinks,
+            with_progress,
+        )));
     }
-    let runs = schedule::run(&pipeline, connector, &stop, &observers);
+    if let Some(since) = since {
+        observers.push(Box::new(back_fill::Progress::new(since)));
+    }
+    let runs = schedule::run(&pipeline, connector, &stop, &observers, since);
     let report = connect::within_grace(&stop, runs).await.flatten();
     pipeline.keeper.stop().await;
     Ok(report)

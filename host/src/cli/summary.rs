@@ -16,8 +16,8 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn new(sinks: &Sinks) -> Self {
-        let target = if std::io::stderr().is_terminal() {
+    pub(super) fn new(sinks: &Sinks, with_progress: bool) -> Self {
+        let target = if with_progress && std::io::stderr().is_terminal() {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()

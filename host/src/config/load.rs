@@ -125,6 +125,18 @@ pub fn load_status(raw: &Raw) -> Result<Option<Status>, Invalid> {
     }
 }
 
+/// How to reach both peers: all that asking them a question needs.
+///
+/// # Errors
+/// With every setting about it that is missing or cannot be understood.
+pub fn load_peers(raw: &Raw, guest: &GuestDefaults) -> Result<(OpenCti, Source), Invalid> {
+    let mut reader = Reader::new(raw, guest);
+    match (reader.opencti(), reader.source_settings()) {
+        (Some(opencti), Some(source)) if reader.problems.is_empty() => Ok((opencti, source)),
+        _ => Err(Invalid(reader.problems)),
+    }
+}
+
 /// Settings under the guest's prefix that the guest knows, as the user wrote them.
 #[must_use]
 pub fn guest_settings(raw: &Raw, guest: &GuestDefaults) -> Vec<(String, String)> {

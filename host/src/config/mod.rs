@@ -18,7 +18,7 @@ pub use guest::{GuestSettings, Taken, load_guest};
 pub use http::{Http, HttpError};
 pub use load::{
     GuestDefaults, Invalid, Parts, Problem, guest_settings, json_logging, load, load_parts,
-    load_status,
+    load_peers, load_status,
 };
 pub use raw::{FileError, Raw};
 pub use redaction::Redaction;

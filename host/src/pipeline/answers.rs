@@ -11,8 +11,8 @@ use crate::{opencti, virustotal};
 /// Digests that are kept in a run, in bytes.
 const DIGESTS: u64 = 16_000_000;
 
-/// What the guest asked for, and what it shall be told.
-pub(super) struct LiveAnswers {
+/// Answers from the source and the platform, each asked for once.
+pub struct LiveAnswers {
     source: virustotal::Client,
     platform: opencti::Client,
     digests: Cache<Wanted, Answer>,
@@ -28,7 +28,8 @@ struct Wanted {
 
 impl LiveAnswers {
     /// Nothing is known yet; made anew for each run, so that no answer outlives it.
-    pub(super) fn new(source: virustotal::Client, platform: opencti::Client) -> Self {
+    #[must_use]
+    pub fn new(source: virustotal::Client, platform: opencti::Client) -> Self {
         let weight = |wanted: &Wanted, answer: &Answer| {
             let wanted = size_of::<Wanted>() + wanted.subject.len() + wanted.part.len();
             u32::try_from(wanted + answer.bytes()).unwrap_or(u32::MAX)

@@ -8,6 +8,7 @@
 mod answers;
 mod artifacts;
 mod decide;
+mod explain;
 mod observer;
 mod remark;
 mod removals;
@@ -16,11 +17,14 @@ mod retry;
 mod run;
 mod stop;
 
+pub use answers::LiveAnswers;
 pub use decide::{Answers, Decided, Decision, decide, decide_live};
+pub use explain::{Explained, explain, read_element, retention};
 pub use observer::{Fate, Observer, Settled, Unobserved};
 pub use remark::log_remark;
 pub use report::{End, Report};
 pub use run::Pipeline;
+pub use stop::Stop;
 
 use crate::{delivery, runtime};
 

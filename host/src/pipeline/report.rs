@@ -27,6 +27,10 @@ pub enum End {
 pub struct Report {
     /// Notifications read that were not done before.
     pub read: u64,
+    /// Latest date, by the source, of what was decided on; 0 before the first.
+    pub decided_to: u64,
+    /// Latest date of what is done: delivered, or known to need no delivery; 0 before the first.
+    pub done_to: u64,
     /// Notifications that a filter did not want, by the filter's name.
     pub skipped: BTreeMap<String, u64>,
     /// Notifications whose objects were delivered.
@@ -61,6 +65,8 @@ impl Default for Report {
     fn default() -> Self {
         Self {
             read: 0,
+            decided_to: 0,
+            done_to: 0,
             skipped: BTreeMap::new(),
             delivered: 0,
             failed: 0,
@@ -109,6 +115,8 @@ impl Report {
             }
         }
         self.read += other.read;
+        self.decided_to = self.decided_to.max(other.decided_to);
+        self.done_to = self.done_to.max(other.done_to);
         self.delivered += other.delivered;
         self.failed += other.failed;
         self.forgotten += other.forgotten;

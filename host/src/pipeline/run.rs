@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answers::LiveAnswers;
 use super::decide::{Decision, decide_live};
+use super::explain::feed_request;
 use super::observer::{Fate, Observer, Settled};
 use super::remark::log_remark;
 use super::report::{End, Report};
@@ -51,15 +52,20 @@ pub struct Pipeline {
 impl Pipeline {
     /// Reads, decides and delivers until the source has nothing more, or the run must end.
     ///
+    /// With `again_from`, a time in seconds since the epoch, it reads from then on, and does again what is done.
+    /// The checkpoint moves as in any run, and never back.
+    ///
     /// A report comes back in every case: a run that ends with an error has done what it reports.
     pub async fn run(
         &self,
         generation: Generation,
         state: State,
+        again_from: Option<u64>,
         stop: &CancellationToken,
         observer: &dyn Observer,
     ) -> Report {
-        let mut run = Run::begin(self, Task::Feed, generation, state, observer);
+        let task = again_from.map_or(Task::Feed, Task::BackFill);
+        let mut run = Run::begin(self, task, generation, state, observer);
         let read = run.read(stop).await;
         run.end(read).await
     }
@@ -70,6 +76,8 @@ impl Pipeline {
 pub(super) enum Task {
     /// What the source has after the checkpoint.
     Feed,
+    /// What the source has since then, whether it is done or not.
+    BackFill(u64),
     /// What failed before: the checkpoint has passed it, and stays where it is.
     Failures,
 }
@@ -87,6 +95,8 @@ pub(super) struct Run<'a> {
     generation: Generation,
     /// Checkpoint at the run's begin.
     begun_at: u64,
+    /// From when a run without a back-fill would have read.
+    read_again_from: u64,
     pub(super) state: State,
     answers: Arc<LiveAnswers>,
     pub(super) work: Work,
@@ -144,6 +154,7 @@ impl<'a> Run<'a> {
             pipeline.connector_name,
             match task {
                 Task::Feed => "run",
+                Task::BackFill(_) => "back-fill",
                 Task::Failures => "retry",
             },
             now.strftime("%Y-%m-%d %H:%M:%S")
@@ -158,6 +169,7 @@ impl<'a> Run<'a> {
             now: u64::try_from(now.as_second()).unwrap_or_default(),
             generation,
             begun_at: state.checkpoint_date(),
+            read_again_from: state.since(),
             state,
             answers: Arc::new(LiveAnswers::new(pipeline.source.clone(), platform.clone())),
             work: Work::new(platform.clone(), pipeline.connector_id.clone(), name),
@@ -212,15 +224,13 @@ impl<'a> Run<'a> {
 
     /// What the guest wants to read.
     pub(super) fn feed(&self) -> Result<FeedRequest, Stop> {
-        let since = self.state.since();
-        let feed = self
-            .pipeline
-            .guests
-            .shift()
-            .pool
-            .with(|mapper| mapper.feed(since, self.now))?;
-        FeedRequest::parse(&feed.path, feed.query, &feed.item_id, &feed.item_date)
-            .map_err(|refused| Stop::Guest(format!("the guest's feed is refused: {refused}")))
+        let pool = &self.pipeline.guests.shift().pool;
+        let since = match self.task {
+            // VirusTotal does not say whether a date includes its own second.
+            Task::BackFill(since) => since.saturating_sub(1),
+            Task::Feed | Task::Failures => self.state.since(),
+        };
+        feed_request(pool, since, self.now)
     }
 
     async fn read(&mut self, stop: &CancellationToken) -> Result<End, Stop> {
@@ -255,12 +265,13 @@ impl<'a> Run<'a> {
                     continue;
                 }
             };
-            if self.state.is_done(item.id.as_str(), item.observed) {
+            let again = matches!(self.task, Task::BackFill(_));
+            if !again && self.state.is_done(item.id.as_str(), item.observed) {
                 continue;
             }
-            // What lies before the checkpoint is late, or was forgotten by the state: it must not use up
+            // A back-fill reads what the user asked for, however much that is. What lies before the checkpoint is late, or was forgotten by the state: it must not use up
             // the limit, or a run might never get beyond it.
-            if item.observed >= self.begun_at {
+            if !again && item.observed >= self.begun_at {
                 if self
                     .pipeline
                     .limit
@@ -399,6 +410,7 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn note(&mut self, id: String, observed: u64, subject: Option<Subject>, fate: Fate) {
+        self.report.decided_to = self.report.decided_to.max(observed);
         self.entries.push(Entry {
             id,
             observed,
@@ -430,6 +442,7 @@ impl<'a> Run<'a> {
         self.report_failures(&entries).await;
         for entry in &entries {
             self.mark(entry);
+            self.report.done_to = self.report.done_to.max(entry.observed);
         }
         Step::StateMarked.reached();
         self.save().await?;
@@ -460,11 +473,19 @@ impl<'a> Run<'a> {
             Fate::Skipped { filter, .. } => self.report.count_skip(filter),
         }
         match (&entry.fate, self.task) {
-            (Fate::Failed(reason), Task::Feed) => self.mark_failed(entry, reason),
+            (Fate::Failed(reason), Task::Feed | Task::BackFill(_)) => {
+                self.mark_failed(entry, reason);
+            }
             (Fate::Failed(reason), Task::Failures) => {
                 self.state.mark_failed_again(&entry.id, reason);
             }
-            (_, Task::Feed) => self.state.mark_done(&entry.id, entry.observed),
+            // No run reads it again: a fingerprint would take the place of one that is needed.
+            (_, Task::BackFill(_)) if entry.observed < self.read_again_from => {
+                self.state.forget_failed(&entry.id);
+            }
+            (_, Task::Feed | Task::BackFill(_)) => {
+                self.state.mark_done(&entry.id, entry.observed);
+            }
             (_, Task::Failures) => {
                 self.state.forget_failed(&entry.id);
             }

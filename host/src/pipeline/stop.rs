@@ -6,19 +6,26 @@ use crate::{delivery, opencti, virustotal};
 
 /// Why a run cannot go on.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum Stop {
+pub enum Stop {
+    /// The source's quota is used up.
     #[error("{0}")]
     Quota(String),
+    /// Somebody reset the connector's state.
     #[error("the state was reset on the platform")]
     Reset,
+    /// The process was asked to stop.
     #[error("asked to stop")]
     Shutdown,
+    /// The source does not work.
     #[error("VirusTotal: {0}")]
     Source(String),
+    /// The platform does not work.
     #[error("OpenCTI: {0}")]
     Platform(String),
+    /// Nothing can be delivered.
     #[error("delivery: {0}")]
     Delivery(String),
+    /// The guest does not do its part.
     #[error("{0}")]
     Guest(String),
 }

@@ -1,6 +1,6 @@
 //! What a guest returned, after the checks: a guest is not trusted.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::contract::{self, Question, Remark, Skip};
@@ -77,6 +77,17 @@ pub struct Artifact {
     pub objects: Vec<Object>,
 }
 
+/// What one filter says to an item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// Name of the filter.
+    pub filter: String,
+    /// Whether the filter lets the item pass.
+    pub passed: bool,
+    /// Words for the user: what was found and what is allowed.
+    pub saw: String,
+}
+
 fn objects<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Object>, D::Error> {
     Vec::<Box<RawValue>>::deserialize(deserializer)?
         .into_iter()
@@ -131,6 +142,26 @@ pub(super) fn verdict(verdict: contract::Verdict, limits: &Limits) -> Result<Ver
         contract::Outcome::Emit(emission) => Outcome::Emit(checked_emission(emission, limits)?),
     };
     Ok(Verdict { outcome, remarks })
+}
+
+/// What the filters say, of the JSON of `explain`.
+pub(super) fn said(json: &str, limits: &Limits) -> Result<Vec<Said>, CallError> {
+    within("explain", "bytes", json.len(), limits.output)?;
+    let said: Vec<Said> = serde_json::from_str(json).map_err(|error| CallError::Output {
+        call: "explain",
+        found: format!("filters that cannot be read ({error})"),
+        allowed: "the JSON array that the contract documents".to_owned(),
+    })?;
+    within("explain", "filters", said.len(), limits.filters)?;
+    for Said { filter, saw, .. } in &said {
+        within(
+            "explain",
+            "bytes in a filter",
+            filter.len() + saw.len(),
+            WORDS,
+        )?;
+    }
+    Ok(said)
 }
 
 fn checked_emission(emission: contract::Emission, limits: &Limits) -> Result<Emission, CallError> {

@@ -16,7 +16,7 @@ pub use generated::exports::cti::connector::mapping::{
     Answer, Emission, Failure, Feed, Item, Outcome, Problem, Question, Remark, Setting, Severity,
     Skip, StixObject, Verdict,
 };
-pub use generated::{Connector, ConnectorPre};
+pub use generated::{Connector, ConnectorIndices};
 
 impl Answer {
     /// Bytes of its text.

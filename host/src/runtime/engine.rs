@@ -37,6 +37,8 @@ pub struct Limits {
     pub artifacts: usize,
     /// Questions of one round.
     pub questions: usize,
+    /// Filters that are explained.
+    pub filters: usize,
     /// Remarks of one call; more are cut off.
     pub remarks: usize,
     /// Calls of `map` that one instance serves before a fresh one takes its place; 1 isolates each call.
@@ -57,6 +59,7 @@ impl Default for Limits {
             objects: 5_000,
             artifacts: 16,
             questions: 64,
+            filters: 64,
             remarks: 100,
             calls_per_instance: 10_000,
             memory_mark: 32 << 20,

@@ -8,16 +8,16 @@ use wasmtime::component::{Component, Linker};
 
 use crate::guest_source::Digest;
 
-use super::contract::{ConnectorPre, Setting};
+use super::contract::Setting;
 use super::description::Description;
 use super::engine::Engine;
 use super::error::{CallError, LoadError, OpenError};
-use super::mapper::{Instance, Mapper, State};
+use super::mapper::{Instance, Mapper, Plan};
 use super::usage::Usage;
 
 /// The contract that this host serves. A guest of an older minor version runs, since inside a major version
 /// functions are only added; one of a newer minor version runs unless it differs in what this host needs.
-pub const CONTRACT: semver::Version = semver::Version::new(1, 0, 0);
+pub const CONTRACT: semver::Version = semver::Version::new(1, 1, 0);
 
 /// The contract's name, without its version.
 const PACKAGE: &str = "cti:connector";
@@ -31,7 +31,7 @@ pub struct Guest(Arc<Loaded>);
 
 struct Loaded {
     engine: Engine,
-    pre: ConnectorPre<State>,
+    plan: Plan,
     contract: semver::Version,
     exports: Vec<String>,
     description: Description,
@@ -77,10 +77,12 @@ impl Guest {
         }
         let contract = spoken(&exports, origin)?;
         let usage = Arc::default();
-        let (pre, mut instance) = Linker::new(&engine.wasmtime)
+        let (plan, mut instance) = Linker::new(&engine.wasmtime)
             .instantiate_pre(&component)
-            .and_then(ConnectorPre::new)
-            .and_then(|pre| Instance::new(engine, &pre, &usage).map(|instance| (pre, instance)))
+            .and_then(Plan::new)
+            .and_then(|plan| {
+                Instance::tried(engine, &plan, &usage).map(|instance| (plan, instance))
+            })
             .map_err(|error| broken(&contract, error, origin))?;
         let description = instance.describe().map_err(|error| LoadError::Describe {
             origin: origin.to_owned(),
@@ -88,7 +90,7 @@ impl Guest {
         })?;
         Ok(Self(Arc::new(Loaded {
             engine: engine.clone(),
-            pre,
+            plan,
             contract,
             exports,
             description,
@@ -134,6 +136,12 @@ impl Guest {
         &self.0.contract
     }
 
+    /// Whether it tells what its filters say, so that [`Mapper::explain`] has an answer.
+    #[must_use]
+    pub fn explains(&self) -> bool {
+        self.0.plan.explain.is_some()
+    }
+
     /// What it has used so far.
     #[must_use]
     pub fn usage(&self) -> &Usage {
@@ -146,9 +154,12 @@ impl Guest {
     /// When the guest refuses the settings, or the call fails.
     pub fn open(&self, settings: &[Setting]) -> Result<Mapper, OpenError> {
         let Loaded {
-            engine, pre, usage, ..
+            engine,
+            plan,
+            usage,
+            ..
         } = &*self.0;
-        Instance::new(engine, pre, usage)
+        Instance::new(engine, plan, usage)
             .map_err(CallError::Instantiate)?
             .open(settings)
     }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use wasmtime::component::ResourceAny;
+use wasmtime::component::{self, ComponentExportIndex, InstancePre, ResourceAny, TypedFunc};
 use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, Trap};
 
-use super::checked::{self, Verdict};
+use super::checked::{self, Said, Verdict};
 use super::contract::{
-    Answer, Connector, ConnectorPre, Failure, Feed, Item, Question, Remark, Setting,
+    Answer, Connector, ConnectorIndices, Failure, Feed, Item, Question, Remark, Setting,
 };
 use super::description::Description;
 use super::engine::{CORE_INSTANCES, Engine, Limits, STACK, TABLE_ELEMENTS};
@@ -51,10 +51,48 @@ impl wasmtime::ResourceLimiter for State {
     }
 }
 
+/// The interface that a guest may have, in the version since which there is one.
+const EXPLANATION: &str = "cti:connector/explanation@1.1.0";
+
+type Explain<'a> = TypedFunc<(ResourceAny, &'a Item, u64), (Result<String, Failure>,)>;
+
+/// How instances of one guest are made, and where their functions are.
+pub(super) struct Plan {
+    pre: InstancePre<State>,
+    indices: ConnectorIndices,
+    /// Where the guest has one.
+    pub(super) explain: Option<ComponentExportIndex>,
+}
+
+impl Plan {
+    /// # Errors
+    /// When the component lacks a function of the contract.
+    pub(super) fn new(pre: InstancePre<State>) -> wasmtime::Result<Self> {
+        let component = pre.component();
+        let explain = match component.get_export_index(None, EXPLANATION) {
+            Some(interface) => Some(
+                component
+                    .get_export_index(Some(&interface), "explain")
+                    .ok_or_else(|| {
+                        wasmtime::format_err!("{EXPLANATION} has no function explain")
+                    })?,
+            ),
+            None => None,
+        };
+        Ok(Self {
+            indices: ConnectorIndices::new(&pre)?,
+            explain,
+            pre,
+        })
+    }
+}
+
 /// An instance without settings.
 pub(super) struct Instance {
     store: Store<State>,
+    instance: component::Instance,
     bindings: Connector,
+    explain: Option<ComponentExportIndex>,
     limits: Limits,
     usage: Arc<Usage>,
 }
@@ -62,11 +100,7 @@ pub(super) struct Instance {
 impl Instance {
     /// # Errors
     /// When the component's types differ from the contract's, which shows only here, or no slot is free.
-    pub(super) fn new(
-        engine: &Engine,
-        pre: &ConnectorPre<State>,
-        usage: &Arc<Usage>,
-    ) -> wasmtime::Result<Self> {
+    pub(super) fn new(engine: &Engine, plan: &Plan, usage: &Arc<Usage>) -> wasmtime::Result<Self> {
         let limits = engine.limits;
         let state = State {
             limits: StoreLimitsBuilder::new()
@@ -84,14 +118,40 @@ impl Instance {
         let mut store = Store::new(&engine.wasmtime, state);
         store.limiter(|state| state);
         store.set_epoch_deadline(limits.deadline_ticks());
-        let bindings = pre.instantiate(&mut store)?;
+        let instance = plan.pre.instantiate(&mut store)?;
+        let bindings = plan.indices.load(&mut store, &instance)?;
         usage.count_instance();
         Ok(Self {
             store,
+            instance,
             bindings,
+            explain: plan.explain,
             limits,
             usage: Arc::clone(usage),
         })
+    }
+
+    /// One whose functions have the types of the contract, also those that are asked for only when they are called.
+    ///
+    /// # Errors
+    /// Like [`Instance::new`].
+    pub(super) fn tried(
+        engine: &Engine,
+        plan: &Plan,
+        usage: &Arc<Usage>,
+    ) -> wasmtime::Result<Self> {
+        let mut instance = Self::new(engine, plan, usage)?;
+        instance.explain()?;
+        Ok(instance)
+    }
+
+    /// `None` where the guest does not explain its decisions.
+    fn explain<'a>(&mut self) -> wasmtime::Result<Option<Explain<'a>>> {
+        let Some(index) = &self.explain else {
+            return Ok(None);
+        };
+        let function = self.instance.get_typed_func(&mut self.store, index)?;
+        Ok(Some(function))
     }
 
     pub(super) fn describe(&mut self) -> Result<Description, CallError> {
@@ -219,6 +279,23 @@ impl Mapper {
             })?
             .map_err(failure)?;
         checked::verdict(verdict, &self.instance.limits)
+    }
+
+    /// What each filter says to an item, in the order in which they are asked; `None` where the guest does not tell.
+    ///
+    /// # Errors
+    /// Like [`Mapper::map`].
+    pub fn explain(&mut self, item: &Item, now: u64) -> Result<Option<Vec<Said>>, CallError> {
+        let function = self.instance.explain().map_err(CallError::Instantiate)?;
+        let Some(function) = function else {
+            return Ok(None);
+        };
+        let resource = self.resource;
+        let (said,) = self.instance.call("explain", |_, store| {
+            function.call(store, (resource, item, now))
+        })?;
+        let said = said.map_err(failure)?;
+        checked::said(&said, &self.instance.limits).map(Some)
     }
 
     /// The part of a document that a question asks for.

@@ -15,7 +15,7 @@ mod pool;
 mod rehearsal;
 mod usage;
 
-pub use checked::{Artifact, Emission, Object, Outcome, Verdict};
+pub use checked::{Artifact, Emission, Object, Outcome, Said, Verdict};
 pub use contract::{Answer, Feed, Item, Problem, Question, Remark, Setting, Severity};
 pub use description::{ConnectorDefaults, Description, SettingDescription, SettingKind};
 pub use engine::{Engine, Limits};

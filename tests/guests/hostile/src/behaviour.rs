@@ -72,4 +72,12 @@ behaviours! {
     "id that is no STIX id" => NoStixId,
     "artifact that is no JSON" => ArtifactNoJson,
     "artifact of another source" => ArtifactOtherSource,
+    "explain panics" => ExplainPanics,
+    "explain loops" => ExplainLoops,
+    "explanation that is no JSON" => ExplanationNoJson,
+    "explanation without words" => ExplanationWithoutWords,
+    "large explanation" => LargeExplanation,
+    "long filter" => LongFilter,
+    "many filters" => ManyFilters,
+    "words that steer a terminal" => SteeringWords,
 }

@@ -10,7 +10,7 @@
 )]
 mod generated {
     wit_bindgen::generate!({
-        world: "connector",
+        world: "explaining-connector",
         path: "../../../wit",
     });
 
@@ -20,7 +20,8 @@ mod generated {
     export!(Hostile);
 }
 
+pub use generated::exports::cti::connector::explanation::Guest as Explanation;
 pub use generated::exports::cti::connector::mapping::{
-    Answer, Emission, Failure, Feed, Guest, GuestMapper, Item, Mapper, Outcome, Problem, Question,
-    Remark, Setting, Severity, Skip, StixObject, Verdict,
+    Answer, Emission, Failure, Feed, Guest, GuestMapper, Item, Mapper, MapperBorrow, Outcome,
+    Problem, Question, Remark, Setting, Severity, Skip, StixObject, Verdict,
 };

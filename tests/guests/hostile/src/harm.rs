@@ -69,6 +69,25 @@ pub(crate) fn map(
     })
 }
 
+/// What filters say that there are not.
+pub(crate) fn explain(behaviour: Behaviour) -> String {
+    let filters = |times: usize, saw: &str| {
+        let filter = format!(r#"{{"filter":"f","passed":true,"saw":"{saw}"}}"#);
+        format!("[{}]", vec![filter; times].join(","))
+    };
+    match behaviour {
+        Behaviour::ExplainPanics => panic(),
+        Behaviour::ExplainLoops => endless(),
+        Behaviour::ExplanationNoJson => "no JSON".to_owned(),
+        Behaviour::ExplanationWithoutWords => r#"[{"filter":"f","passed":true}]"#.to_owned(),
+        Behaviour::LargeExplanation => large_text(),
+        Behaviour::LongFilter => filters(1, &"x".repeat(4096)),
+        Behaviour::ManyFilters => filters(65, "x"),
+        Behaviour::SteeringWords => filters(1, r"\u001b[2J\nclean\u202e"),
+        _ => filters(1, "all is well"),
+    }
+}
+
 fn with_document(object: StixObject, document: String) -> Outcome {
     emit(vec![StixObject { document, ..object }], Vec::new())
 }

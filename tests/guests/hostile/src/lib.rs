@@ -9,8 +9,8 @@ mod harm;
 
 use behaviour::{Behaviour, DESCRIPTION};
 use contract::{
-    Answer, Emission, Failure, Feed, Guest, GuestMapper, Item, Mapper, Outcome, Problem, Question,
-    Remark, Setting, Severity, StixObject, Verdict,
+    Answer, Emission, Explanation, Failure, Feed, Guest, GuestMapper, Item, Mapper, MapperBorrow,
+    Outcome, Problem, Question, Remark, Setting, Severity, StixObject, Verdict,
 };
 
 /// What the component exports.
@@ -22,6 +22,12 @@ impl Guest for Hostile {
 
     fn describe() -> String {
         DESCRIPTION.to_owned()
+    }
+}
+
+impl Explanation for Hostile {
+    fn explain(mapper: MapperBorrow<'_>, _item: Item, _now: u64) -> Result<String, Failure> {
+        Ok(harm::explain(*mapper.get::<Behaviour>()))
     }
 }
 
