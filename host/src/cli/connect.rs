@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Http, Settings};
+use crate::config::{Http, OpenCti, Settings};
 use crate::delivery::Deliverer;
 use crate::opencti::{self, Registration, StateKeeper};
 use crate::pipeline::Pipeline;
@@ -35,12 +35,38 @@ pub(super) struct Peers {
     source: virustotal::Client,
 }
 
+/// Stable: the platform's administrators may exempt clients from its rate limit by it.
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
 impl Peers {
     pub(super) fn new(settings: &Settings, http: &Http) -> anyhow::Result<Self> {
-        let user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
         Ok(Self {
-            platform: opencti::Client::new(&settings.opencti, http, user_agent)?,
+            platform: opencti::Client::new(&settings.opencti, http, USER_AGENT)?,
             source: virustotal::Client::new(&settings.source, http)?,
+        })
+    }
+
+    /// The same peers, where the settings want it as an account of the connector's own. Its token is renewed: beside
+    /// a connector that works with the one before, that one is refused from then on.
+    pub(super) async fn with_service_account(
+        self,
+        settings: &Settings,
+        http: &Http,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let connector = &settings.connector;
+        let Some(account) = connector.service_account else {
+            return Ok(self);
+        };
+        let token =
+            opencti::wait_for_service_account(&self.platform, connector, account, stop).await?;
+        let opencti = OpenCti {
+            token,
+            ..settings.opencti.clone()
+        };
+        Ok(Self {
+            platform: opencti::Client::new(&opencti, http, USER_AGENT)?,
+            ..self
         })
     }
 
@@ -60,6 +86,7 @@ impl Peers {
             connector_id: connector.id.clone(),
             connector_name: connector.name.clone(),
             limit: settings.source.limit.map(Into::into),
+            validate_before_import: connector.validate_before_import,
             guests,
             source,
             platform,

@@ -9,6 +9,7 @@ mod raw;
 mod reader;
 mod redaction;
 mod settings;
+mod sinks;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub use load::{GuestDefaults, Invalid, Problem, guest_settings, json_logging, lo
 pub use raw::{FileError, Raw};
 pub use redaction::Redaction;
 pub use settings::{
-    BrokerOverrides, Connector, Directory, OpenCti, Queue, Settings, Sinks, Source, Verify,
+    BrokerOverrides, Connector, Directory, OpenCti, Queue, S3, S3Overrides, ServiceAccount,
+    Settings, Sinks, Source, Verify,
 };
 pub use table::{HOST_SETTINGS, HostSetting, HostSettingKind, SOURCE_SETTINGS};

@@ -5,6 +5,7 @@
 
 mod artifact;
 mod client;
+mod draft;
 mod error;
 mod known;
 mod operations;
@@ -13,6 +14,7 @@ mod queue;
 mod registration;
 mod reset;
 mod seen;
+mod service_account;
 mod state_keeper;
 mod version;
 mod wait;
@@ -25,12 +27,13 @@ mod tests;
 
 pub use artifact::ArtifactUpload;
 pub use client::{Client, ClientError};
+pub use draft::Draft;
 pub use error::{Code, Error, Excerpt, NetworkFailure};
 pub use operations::{OPERATIONS, Operation, Variant};
 pub use queue::QueueSize;
-pub use registration::{BrokerConnection, Registration};
+pub use registration::{BrokerConnection, Registration, S3Connection};
 pub use seen::{SIGN_OF_LIFE, Seen};
 pub use state_keeper::{Generation, Info, Saved, StateKeeper};
 pub use version::{Feature, Version};
-pub use wait::{Cancelled, wait_for_platform};
+pub use wait::{NotReady, wait_for_platform, wait_for_service_account};
 pub use work::Work;

@@ -45,6 +45,8 @@ pub struct Pipeline {
     pub connector_name: String,
     /// New notifications a run, at most.
     pub limit: Option<u64>,
+    /// Whether what a run brings waits in a draft.
+    pub validate_before_import: bool,
 }
 
 impl Pipeline {
@@ -147,7 +149,8 @@ impl<'a> Run<'a> {
             begun_at: state.checkpoint_date(),
             state,
             answers: Arc::new(LiveAnswers::new(pipeline.source.clone(), platform.clone())),
-            work: Work::new(platform.clone(), pipeline.connector_id.clone(), name),
+            work: Work::new(platform.clone(), pipeline.connector_id.clone(), name)
+                .in_draft(pipeline.validate_before_import),
             batch: Batch::default(),
             batch_of: None,
             entries: Vec::new(),
