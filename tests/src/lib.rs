@@ -19,6 +19,7 @@ pub mod opencti;
 pub mod proxy;
 pub mod rabbitmq;
 pub mod registry;
+pub mod s3;
 pub mod secrets;
 pub mod tinyproxy;
 pub mod tls;

@@ -36,10 +36,16 @@ impl Secrets {
         let mut secrets = Self::default();
         for (name, value) in environment {
             let upper = name.to_uppercase();
-            if ["API_KEY", "TOKEN", "PASS", "PASSPHRASE", "SSL_KEY"]
-                .iter()
-                .any(|end| upper.ends_with(end))
-            {
+            let ends = [
+                "API_KEY",
+                "TOKEN",
+                "PASS",
+                "PASSPHRASE",
+                "SSL_KEY",
+                "ACCESS_KEY",
+                "SECRET_KEY",
+            ];
+            if ends.iter().any(|end| upper.ends_with(end)) {
                 let file = std::fs::read_to_string(value).ok();
                 secrets.add(name, file.as_deref().unwrap_or(value));
             }

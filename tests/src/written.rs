@@ -23,17 +23,25 @@ pub fn bundle(json: &[u8]) -> Result<Value> {
 /// # Errors
 /// When a file is not one of a directory sink, or like [`bundle`].
 pub fn bundles(folder: &Path) -> Result<Vec<Value>> {
-    let mut bundles = Vec::new();
+    let files = files(folder, "DIRECTORY_BUNDLE")?.into_iter();
+    Ok(files.map(|mut file| file["bundle"].take()).collect())
+}
+
+/// Reads all files of a sink, of this `bundle_type`, in a folder.
+///
+/// # Errors
+/// When a file is not one of the sink, or its bundle is like none of [`bundle`].
+pub fn files(folder: &Path, bundle_type: &str) -> Result<Vec<Value>> {
+    let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let mut file: Value = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
+        let file: Value = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
         let kind = &file["bundle_type"];
-        ensure!(kind == "DIRECTORY_BUNDLE", "{} is a {kind}", path.display());
-        let bundle = file["bundle"].take();
-        check(&bundle).with_context(|| path.display().to_string())?;
-        bundles.push(bundle);
+        ensure!(kind == bundle_type, "{} is a {kind}", path.display());
+        check(&file["bundle"]).with_context(|| path.display().to_string())?;
+        files.push(file);
     }
-    Ok(bundles)
+    Ok(files)
 }
 
 fn check(bundle: &Value) -> Result<()> {

@@ -221,3 +221,31 @@ async fn a_guest_that_asks_for_the_key_is_not_started() -> Result<()> {
     assert_eq!(stage.virustotal.requests().len(), 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn custom_headers_go_with_every_request_and_a_bad_one_is_not_shown() -> Result<()> {
+    let stage = Stage::new().await?;
+    let bad = "no-pair-but-a-secret; bad name:value-of-a-bad-header";
+    let run = stage
+        .host()?
+        .setting("UPLOAD_ARTIFACT", "true")
+        .variable("OPENCTI_CUSTOM_HEADERS", format!("X-Door: {HEADER};{bad}"))
+        .run_once()
+        .await?;
+    assert!(run.success, "{}", run.log);
+    assert!(!stage.platform.requests_of("artifactImport").is_empty());
+    for request in stage.platform.requests() {
+        assert_eq!(
+            request.http.header("x-door"),
+            Some(HEADER),
+            "{:?}",
+            request.fields
+        );
+    }
+    let warnings = run.messages("WARNING");
+    let expected = "OPENCTI_CUSTOM_HEADERS: a pair that is not `name:value` is left out";
+    let warned = warnings.iter().filter(|it| it.as_str() == expected).count();
+    assert_eq!(warned, 2, "{warnings:?}");
+    assert!(!run.log.contains("no-pair-but-a-secret"), "{}", run.log);
+    Ok(())
+}

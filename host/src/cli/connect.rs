@@ -50,6 +50,30 @@ impl Peers {
         })
     }
 
+    /// The same peers, where the settings want it as an account of the connector's own. Its token is renewed: beside
+    /// a connector that works with the one before, that one is refused from then on.
+    pub(super) async fn with_service_account(
+        self,
+        settings: &Settings,
+        http: &Http,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let connector = &settings.connector;
+        let Some(account) = connector.service_account else {
+            return Ok(self);
+        };
+        let token =
+            opencti::wait_for_service_account(&self.platform, connector, account, stop).await?;
+        let opencti = OpenCti {
+            token,
+            ..settings.opencti.clone()
+        };
+        Ok(Self {
+            platform: opencti::Client::new(&opencti, http, USER_AGENT)?,
+            ..self
+        })
+    }
+
     /// All that runs need, once the platform knows the connector. From here on it is pinged.
     pub(super) fn pipeline(
         self,
@@ -66,6 +90,7 @@ impl Peers {
             connector_id: connector.id.clone(),
             connector_name: connector.name.clone(),
             limit: settings.source.limit.map(Into::into),
+            validate_before_import: connector.validate_before_import,
             guests,
             source,
             platform,

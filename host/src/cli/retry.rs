@@ -52,6 +52,9 @@ pub(super) fn retry(setup: &Setup, arguments: &RetryArguments) -> anyhow::Result
             return Ok(nothing_failed());
         }
         let stop = connect::stop_on_signals()?;
+        let peers = peers.with_service_account(&settings, &http, &stop).await?;
+        peers.platform.read_version().await?;
+        peers.platform.check_release(&settings.connector)?;
         let registration = peers.platform.register(&settings.connector).await?;
         let pipeline = peers.pipeline(&settings, &http, guests, &registration)?;
         let code = retry_failed(&pipeline, arguments, &stop).await;

@@ -11,7 +11,7 @@ use super::start::Setup;
 use super::summary;
 use crate::config::{Http, Settings};
 use crate::guest_source::Watcher;
-use crate::opencti;
+use crate::opencti::{self, NotReady, Registration};
 use crate::pipeline::{End, Observer, Report};
 use crate::runtime::Live;
 use crate::schedule;
@@ -94,8 +94,9 @@ async fn connect_and_run(
         status::serve(settings, board.clone(), stop.clone()).await?;
     }
     let peers = Peers::new(&settings, http)?;
-    let registration = opencti::wait_for_platform(&peers.platform, connector, &stop).await;
-    let Ok(registration) = registration else {
+    let Some((peers, registration)) =
+        unless_cancelled(register(peers, &settings, http, &stop).await)?
+    else {
         return Ok(None);
     };
     let shift = guests.shift();
@@ -134,4 +135,25 @@ async fn connect_and_run(
     let report = connect::within_grace(&stop, runs).await.flatten();
     pipeline.keeper.stop().await;
     Ok(report)
+}
+
+/// Waits until the platform knows the connector.
+async fn register(
+    peers: Peers,
+    settings: &Settings,
+    http: &Http,
+    stop: &CancellationToken,
+) -> anyhow::Result<(Peers, Registration)> {
+    let peers = peers.with_service_account(settings, http, stop).await?;
+    let connector = &settings.connector;
+    let registration = opencti::wait_for_platform(&peers.platform, connector, stop).await?;
+    Ok((peers, registration))
+}
+
+/// That it is to end while it waits is no error.
+fn unless_cancelled<T>(waited: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    match waited {
+        Err(error) if matches!(error.downcast_ref(), Some(NotReady::Cancelled)) => Ok(None),
+        waited => waited.map(Some),
+    }
 }

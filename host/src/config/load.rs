@@ -7,15 +7,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
-use secrecy::SecretString;
 use url::Url;
 
 use super::duration;
 use super::raw::Raw;
 use super::reader::{Reader, boolean, is_placeholder, list};
-use super::settings::{
-    BrokerOverrides, Connector, Directory, OpenCti, Queue, Settings, Sinks, Source, Status, Verify,
-};
+use super::settings::{Connector, OpenCti, ServiceAccount, Settings, Source, Status, Verify};
 use super::unknown;
 
 /// What the host takes from the guest's description.
@@ -243,6 +240,8 @@ impl Reader<'_> {
             })
             .unwrap_or(500.0);
         let sinks = self.sinks();
+        let validate_before_import = self.validate_before_import(sinks.as_ref());
+        let service_account = self.service_account();
         let status = self.status();
         Some(Connector {
             id: id?,
@@ -252,7 +251,20 @@ impl Reader<'_> {
             run_and_terminate: run_and_terminate || period.is_zero(),
             queue_threshold,
             sinks: sinks?,
+            validate_before_import,
+            service_account,
             status,
+        })
+    }
+
+    fn service_account(&mut self) -> Option<ServiceAccount> {
+        let is_made = self.boolean("CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT");
+        let level = self.host("CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT_CONFIDENCE_LEVEL");
+        let level = self.parsed(level, "a number from 0 to 100", |text| {
+            text.parse().ok().filter(|level| *level <= 100)
+        });
+        is_made.unwrap_or(false).then(|| ServiceAccount {
+            confidence_level: level.unwrap_or(50),
         })
     }
 
@@ -329,99 +341,6 @@ impl Reader<'_> {
             text.parse().ok().map(Duration::from_secs)
         });
         period.or(interval).unwrap_or(DEFAULT)
-    }
-
-    fn sinks(&mut self) -> Option<Sinks> {
-        let to_queue = self.boolean("CONNECTOR_SEND_TO_QUEUE").unwrap_or(true);
-        let to_directory = self.boolean("CONNECTOR_SEND_TO_DIRECTORY").unwrap_or(false);
-        if !to_queue && !to_directory {
-            self.problem(
-                "CONNECTOR_SEND_TO_QUEUE",
-                "false",
-                "true, or CONNECTOR_SEND_TO_DIRECTORY=true: bundles must go somewhere",
-            );
-        }
-        let queue = to_queue.then(|| self.queue());
-        let directory = to_directory.then(|| self.directory());
-        Some(Sinks {
-            queue: match queue {
-                Some(queue) => Some(queue?),
-                None => None,
-            },
-            directory: match directory {
-                Some(directory) => Some(directory?),
-                None => None,
-            },
-        })
-    }
-
-    fn queue(&mut self) -> Option<Queue> {
-        let mut entry = self.host("CONNECTOR_QUEUE_PROTOCOL");
-        if entry.text.is_none() {
-            // pycti's older name, still in many compose files.
-            entry = self.host("QUEUE_PROTOCOL");
-        }
-        match entry.text.unwrap_or("amqp").to_lowercase().as_str() {
-            "amqp" => Some(Queue::Amqp(self.broker())),
-            "api" => Some(Queue::Api),
-            other => {
-                self.problem(entry.name, other, "amqp or api");
-                None
-            }
-        }
-    }
-
-    fn broker(&mut self) -> BrokerOverrides {
-        let mut text = |name| self.host(name).text.map(str::to_owned);
-        let (host, vhost, user) = (text("MQ_HOST"), text("MQ_VHOST"), text("MQ_USER"));
-        let (ca, client_certificate) = (text("MQ_USE_SSL_CA"), text("MQ_USE_SSL_CERT"));
-        let client_key = text("MQ_USE_SSL_KEY").map(SecretString::from);
-        let port = self.host("MQ_PORT");
-        let reject_unauthorized = self.boolean("MQ_USE_SSL_REJECT_UNAUTHORIZED");
-        if reject_unauthorized == Some(false) {
-            self.warnings.push(
-                "MQ_USE_SSL_REJECT_UNAUTHORIZED is false: RabbitMQ's certificate is not verified, and its \
-                 password can be read by anyone on the way"
-                    .to_owned(),
-            );
-        }
-        BrokerOverrides {
-            host,
-            port: self.parsed(port, "a port number, 1 to 65535", |text| {
-                text.parse().ok().filter(|port| *port != 0)
-            }),
-            vhost,
-            use_ssl: self.boolean("MQ_USE_SSL"),
-            user,
-            // Blanks and quotes may be part of a password.
-            password: self.raw.get("MQ_PASS").map(SecretString::from),
-            ca,
-            client_certificate,
-            client_key,
-            client_key_passphrase: self
-                .raw
-                .get("MQ_USE_SSL_PASSPHRASE")
-                .map(SecretString::from),
-            reject_unauthorized,
-        }
-    }
-
-    fn directory(&mut self) -> Option<Directory> {
-        let retention = self.host("CONNECTOR_SEND_TO_DIRECTORY_RETENTION");
-        let retention_days = self
-            .parsed(retention, "a number of days", |text| text.parse().ok())
-            .unwrap_or(7);
-        let Some(path) = self.host("CONNECTOR_SEND_TO_DIRECTORY_PATH").text else {
-            self.missing(
-                "CONNECTOR_SEND_TO_DIRECTORY_PATH",
-                "a directory, since CONNECTOR_SEND_TO_DIRECTORY is true",
-            );
-            return None;
-        };
-        Some(Directory {
-            path: PathBuf::from(path),
-            retention_days: NonZeroU64::new(retention_days),
-        })
     }
 
     fn source_settings(&mut self) -> Option<Source> {

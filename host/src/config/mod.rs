@@ -9,6 +9,7 @@ mod raw;
 mod reader;
 mod redaction;
 mod settings;
+mod sinks;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use load::{
 pub use raw::{FileError, Raw};
 pub use redaction::Redaction;
 pub use settings::{
-    BrokerOverrides, Connector, Directory, OpenCti, Queue, Settings, Sinks, Source, Status, Verify,
+    BrokerOverrides, Connector, Directory, OpenCti, Queue, S3, S3Overrides, ServiceAccount,
+    Settings, Sinks, Source, Status, Verify,
 };
 pub use table::{HOST_SETTINGS, HostSetting, HostSettingKind, SOURCE_SETTINGS};

@@ -39,7 +39,7 @@ pub enum FileError {
 }
 
 /// Sections of `config.yml` whose settings have the section's name before theirs in the environment.
-pub(super) const SECTIONS: [&str; 3] = ["opencti", "connector", "mq"];
+pub(super) const SECTIONS: [&str; 4] = ["opencti", "connector", "mq", "s3"];
 
 /// A name that was found under one of the [`SECTIONS`].
 pub(super) struct Found {
@@ -87,7 +87,7 @@ impl Raw {
     }
 
     /// The value of a setting, by its name in the environment; `config.yml` has `OPENCTI_URL` as `url` in the
-    /// section `opencti`, and so on for `connector` and `mq`. Names that begin otherwise stand in the
+    /// section `opencti`, and so on for `connector`, `mq` and `s3`. Names that begin otherwise stand in the
     /// environment only.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {

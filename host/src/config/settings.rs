@@ -6,6 +6,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use object_store::path::Path as ObjectPath;
 use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 use url::Url;
@@ -77,6 +78,10 @@ pub struct Connector {
     pub queue_threshold: f64,
     /// Where bundles go.
     pub sinks: Sinks,
+    /// Whether what runs bring waits in a draft until a human has validated it.
+    pub validate_before_import: bool,
+    /// The account to make on the platform and to work as, if any: `CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT`.
+    pub service_account: Option<ServiceAccount>,
     /// Where metrics and status are served, if they are: `CONNECTOR_EXPOSE_METRICS`.
     pub status: Option<Status>,
 }
@@ -98,6 +103,15 @@ pub struct Sinks {
     pub queue: Option<Queue>,
     /// A directory, `CONNECTOR_SEND_TO_DIRECTORY`.
     pub directory: Option<Directory>,
+    /// A bucket, `CONNECTOR_SEND_TO_S3`.
+    pub s3: Option<S3>,
+}
+
+/// An account of the connector's own, which it makes with the rights of `OPENCTI_TOKEN`.
+#[derive(Debug, Clone, Copy)]
+pub struct ServiceAccount {
+    /// Highest confidence of what the account brings, 0 to 100.
+    pub confidence_level: u8,
 }
 
 /// The way to the platform's workers.
@@ -143,6 +157,36 @@ pub struct Directory {
     pub path: PathBuf,
     /// Our own files older than this many days are removed; none means never.
     pub retention_days: Option<NonZeroU64>,
+}
+
+/// The S3 sink.
+#[derive(Debug, Clone)]
+pub struct S3 {
+    /// Name of the bucket; none means the platform's own.
+    pub bucket: Option<String>,
+    /// Folder in the bucket; empty for its root.
+    pub folder: ObjectPath,
+    /// Our own objects older than this many days are removed; none means never.
+    pub retention_days: Option<NonZeroU64>,
+    /// What to use instead of what the platform says.
+    pub overrides: S3Overrides,
+}
+
+/// `S3_*`: what to use instead of what the platform says of its own S3 storage.
+#[derive(Debug, Clone, Default)]
+pub struct S3Overrides {
+    /// Host name or address.
+    pub endpoint: Option<String>,
+    /// TCP port.
+    pub port: Option<u16>,
+    /// Access key.
+    pub access_key: Option<SecretString>,
+    /// Secret key.
+    pub secret_key: Option<SecretString>,
+    /// Whether to use TLS.
+    pub use_ssl: Option<bool>,
+    /// Region of the bucket.
+    pub bucket_region: Option<String>,
 }
 
 /// VirusTotal.

@@ -106,7 +106,7 @@ const fn of(
 }
 
 /// Settings with names of their own. In `config.yml`, `OPENCTI_URL` is `url` in the section `opencti`, and
-/// so on for `connector` and `mq`; all others stand in the environment only.
+/// so on for `connector`, `mq` and `s3`; all others stand in the environment only.
 pub const HOST_SETTINGS: &[HostSetting] = &[
     address(
         "OPENCTI_URL",
@@ -195,6 +195,41 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
         "CONNECTOR_SEND_TO_DIRECTORY_RETENTION",
         "7",
         "Days after which our own files there are removed; 0 means never.",
+    ),
+    boolean(
+        "CONNECTOR_SEND_TO_S3",
+        "false",
+        "Whether bundles are also put into an S3 bucket.",
+    ),
+    setting(
+        "CONNECTOR_SEND_TO_S3_BUCKET",
+        "the platform's",
+        "The bucket.",
+    ),
+    setting(
+        "CONNECTOR_SEND_TO_S3_FOLDER",
+        "connectors",
+        "Folder in the bucket; `.` for its root.",
+    ),
+    number(
+        "CONNECTOR_SEND_TO_S3_RETENTION",
+        "7",
+        "Days after which our own objects there are removed; 0 means never.",
+    ),
+    boolean(
+        "CONNECTOR_VALIDATE_BEFORE_IMPORT",
+        "false",
+        "Whether what a run brings waits in a draft, one a run, until a human has validated it. Needs OpenCTI 6.4 and `CONNECTOR_QUEUE_PROTOCOL=amqp`.",
+    ),
+    boolean(
+        "CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT",
+        "false",
+        "Whether the connector makes an account of its own, with the rights of an administrator's token in `OPENCTI_TOKEN`, and works as that. Needs OpenCTI 7.260224.0.",
+    ),
+    number(
+        "CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT_CONFIDENCE_LEVEL",
+        "50",
+        "Highest confidence of what that account brings, 0 to 100; counts when it is made.",
     ),
     setting(
         "CONNECTOR_GUEST",
@@ -296,6 +331,32 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
         "Whether RabbitMQ's certificate is verified.",
     ),
     setting(
+        "S3_ENDPOINT",
+        "the platform's",
+        "Host of the S3 storage, instead of what the platform says (from 6.9.10 on).",
+    ),
+    number("S3_PORT", "the platform's", "Port of the S3 storage."),
+    secret(
+        "S3_ACCESS_KEY",
+        "the platform's",
+        "Access key of the S3 storage.",
+    ),
+    secret(
+        "S3_SECRET_KEY",
+        "the platform's",
+        "Secret key of the S3 storage.",
+    ),
+    boolean(
+        "S3_USE_SSL",
+        "the platform's",
+        "Whether the S3 storage is reached over TLS.",
+    ),
+    setting(
+        "S3_BUCKET_REGION",
+        "the platform's",
+        "Region of the bucket.",
+    ),
+    setting(
         "HTTPS_CA_CERTIFICATES",
         "",
         "PEM text, or a path to it: additional certificate authorities for all peers.",
@@ -366,14 +427,6 @@ pub(super) const IGNORED: &[&str] = &[
     "CONNECTOR_XTM_ONE_INTENT",
 ];
 
-/// Names of the Python connector's framework that mean something there and are not there yet: silence
-/// would be a broken promise.
-pub(super) const UNSUPPORTED: &[&str] = &[
-    "CONNECTOR_SEND_TO_S3",
-    "CONNECTOR_VALIDATE_BEFORE_IMPORT",
-    "CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -429,6 +482,7 @@ mod tests {
         assert_eq!(place("OPENCTI_URL"), Some(("opencti", "url".to_owned())));
         let key = "use_ssl_ca".to_owned();
         assert_eq!(place("MQ_USE_SSL_CA"), Some(("mq", key)));
+        assert_eq!(place("S3_PORT"), Some(("s3", "port".to_owned())));
         assert_eq!(place("HTTPS_PROXY"), None);
     }
 }

@@ -84,9 +84,12 @@ fn what_is_required_is_enough() {
 #[test]
 fn the_table_tells_the_defaults_that_count() {
     let text = |settings: &Settings| format!("{settings:?}");
-    let directory = [
+    // All sinks, and what else has settings of its own.
+    let all = [
         ("CONNECTOR_SEND_TO_DIRECTORY", "true"),
         ("CONNECTOR_SEND_TO_DIRECTORY_PATH", "/bundles"),
+        ("CONNECTOR_SEND_TO_S3", "true"),
+        ("CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT", "true"),
     ];
     let prefixed = SOURCE_SETTINGS
         .iter()
@@ -98,11 +101,12 @@ fn the_table_tells_the_defaults_that_count() {
         let in_words = default == "required" || default.starts_with("the ");
         // Unset means the same as the default here; `Debug` tells the two apart.
         let optional = name == "MQ_USE_SSL_REJECT_UNAUTHORIZED";
-        if default.is_empty() || in_words || optional || name == "CONNECTOR_SEND_TO_DIRECTORY" {
+        let is_given = all.iter().any(|(given, _)| *given == name);
+        if default.is_empty() || in_words || optional || is_given {
             continue;
         }
-        let without = settings(&directory);
-        let mut given = directory.to_vec();
+        let without = settings(&all);
+        let mut given = all.to_vec();
         given.push((&name, default));
         assert_eq!(text(&settings(&given)), text(&without), "{name}={default}");
     }
@@ -639,8 +643,8 @@ fn a_name_that_nobody_knows_is_a_warning_with_the_nearest_name() {
         ),
         ("FEED_COLOUR", "FEED_COLOUR is not a setting"),
         (
-            "CONNECTOR_SEND_TO_S3",
-            "CONNECTOR_SEND_TO_S3 is set and not supported by this version",
+            "S3_BUCKET_REGIO",
+            "S3_BUCKET_REGIO is not a setting (did you mean S3_BUCKET_REGION?)",
         ),
     ] {
         assert_eq!(settings(&[(name, "true")]).warnings, [expected], "{name}");
@@ -652,9 +656,8 @@ fn names_of_others_are_no_warning() {
     for (name, value) in [
         ("CONNECTOR_TYPE", "EXTERNAL_IMPORT"),
         ("CONNECTOR_CONFIDENCE_LEVEL", "50"),
-        ("CONNECTOR_SEND_TO_S3", "false"),
-        ("CONNECTOR_SEND_TO_S3_BUCKET", "bundles"),
-        ("CONNECTOR_VALIDATE_BEFORE_IMPORT", ""),
+        // Of another program.
+        ("S3_PREFIX", "backups"),
         // The platform's own, from a file for all containers.
         ("OPENCTI_ADMIN_PASSWORD", "TOP-SECRET"),
         // Kubernetes.
@@ -676,7 +679,8 @@ fn names_of_others_are_no_warning() {
 fn unknown_names_in_the_file_are_warnings_too() {
     let yaml = "
         opencti: {admin_password: TOP-SECRET}
-        connector: {type: EXTERNAL_IMPORT, colour: red, validate_before_import: true}
+        connector: {type: EXTERNAL_IMPORT, colour: red}
+        s3: {colour: red}
         virustotals: {api_key: TOP-SECRET}
         feed: {colour: red}
     ";
@@ -691,7 +695,7 @@ fn unknown_names_in_the_file_are_warnings_too() {
             "the configuration file's section virustotals is not read (did you mean virustotal?)",
             "OPENCTI_ADMIN_PASSWORD is not a setting",
             "CONNECTOR_COLOUR is not a setting",
-            "CONNECTOR_VALIDATE_BEFORE_IMPORT is set and not supported by this version",
+            "S3_COLOUR is not a setting",
             "FEED_COLOUR is not a setting",
         ]
     );
@@ -706,6 +710,9 @@ fn no_secret_shows_in_debug_warnings_and_problems() {
         ("MQ_PASS", "SECRET"),
         ("MQ_USE_SSL_KEY", "SECRET"),
         ("MQ_USE_SSL_PASSPHRASE", "SECRET"),
+        ("CONNECTOR_SEND_TO_S3", "true"),
+        ("S3_ACCESS_KEY", "SECRET"),
+        ("S3_SECRET_KEY", "SECRET"),
         ("FEED_API_KEY", "SECRET"),
         ("FEED_API_URL", "http://user:SECRET@proxy/api"),
         ("FEED_UNKNOWN", "SECRET"),

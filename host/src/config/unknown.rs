@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 
 use super::load::GuestDefaults;
 use super::raw::{Raw, SECTIONS};
-use super::reader::boolean;
-use super::table::{HOST_SETTINGS, IGNORED, SOURCE_SETTINGS, UNSUPPORTED};
+use super::table::{HOST_SETTINGS, IGNORED, SOURCE_SETTINGS};
 
 /// Jaro-Winkler likeness from which on a name is taken for a slip of the pen.
 const ALIKE: f64 = 0.85;
 
-/// A warning for each section and name that nobody knows, and each that is known and not supported.
+/// A warning for each section and name that nobody knows.
 pub(super) fn warnings(raw: &Raw, guest: &GuestDefaults) -> Vec<String> {
     let mut warnings = unknown_sections(raw, guest);
     for section in SECTIONS {
@@ -45,22 +44,13 @@ fn unknown_host_settings(raw: &Raw, section: &str) -> Vec<String> {
     let mut warnings = Vec::new();
     for found in raw.names_of(section) {
         let name = format!("{prefix}{}", found.key);
-        if UNSUPPORTED.contains(&name.as_str()) {
-            let wanted = raw
-                .get(&name)
-                .is_some_and(|value| boolean(value) != Some(false));
-            if wanted {
-                warnings.push(format!("{name} is set and not supported by this version"));
-            }
-            continue;
-        }
         let expected = known.contains(&found.key.as_str())
             || IGNORED.contains(&name.as_str())
-            || UNSUPPORTED.iter().any(|parent| name.starts_with(parent))
             || (found.in_environment && is_service_address(&found.key));
         let nearest = nearest(&found.key, &known);
-        // The platform's own variables begin so too; one file often serves all containers.
-        let others = section == "opencti" && found.in_environment && nearest.is_none();
+        // The platform's own variables begin so too, and those of others; one file often serves all containers.
+        let others =
+            ["opencti", "s3"].contains(&section) && found.in_environment && nearest.is_none();
         if !expected && !others {
             warnings.push(unknown(&prefix, &found.key, nearest));
         }

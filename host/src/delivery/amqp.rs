@@ -20,7 +20,7 @@ use super::broker::{Broker, tls};
 use super::message::messages;
 use super::{Batch, BrokerFailure, Error};
 use crate::config::{BrokerOverrides, Connector, Http};
-use crate::opencti::{Client, Feature, Registration, Work};
+use crate::opencti::{Client, Draft, Feature, Registration, Work};
 use crate::step::Step;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -73,12 +73,17 @@ impl Amqp {
             Some(work) => work.id().await?,
             None => None,
         };
+        let draft = match work {
+            Some(work) => work.draft().await?,
+            None => None,
+        };
         let no_split = self.client.version().has(Feature::NoSplit);
         let messages = messages(
             batch,
             no_split,
             &link.registration.user_id,
             work_id.as_deref(),
+            draft.as_ref().map(Draft::id),
         );
         let counted = work.filter(|_| work_id.is_some());
         if let Some(work) = counted {

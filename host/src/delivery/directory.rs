@@ -1,4 +1,4 @@
-//! Files in a directory (protocol section 9), in the shape that OpenCTI's `diode-import` connector reads.
+//! Files in a directory (protocol section 9).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -6,61 +6,33 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::value::RawValue;
 
+use super::bundle_file::{BundleFile, oldest};
 use super::{Batch, Error};
 use crate::config::{Connector, Directory as Settings};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// What a name that is taken is later by.
+const LATER: Duration = Duration::from_micros(1);
 
 /// Writes batches as files.
 #[derive(Clone)]
 pub(super) struct Directory {
     settings: Settings,
-    connector: ConnectorInFile,
-    applicant_id: String,
-}
-
-#[derive(Clone, Serialize)]
-struct ConnectorInFile {
-    id: String,
-    name: String,
-    r#type: &'static str,
-    scope: String,
-    auto: bool,
-    validate_before_import: bool,
-}
-
-#[derive(Serialize)]
-struct Content<'a> {
-    bundle_type: &'static str,
-    applicant_id: &'a str,
-    connector: &'a ConnectorInFile,
-    entities_types: [&'static str; 0],
-    bundle: &'a RawValue,
-    update: bool,
+    file: BundleFile,
 }
 
 impl Directory {
     pub(super) fn new(settings: Settings, connector: &Connector, applicant_id: String) -> Self {
         Self {
             settings,
-            connector: ConnectorInFile {
-                id: connector.id.clone(),
-                name: connector.name.clone(),
-                r#type: "EXTERNAL_IMPORT",
-                scope: connector.scope.join(","),
-                auto: false,
-                validate_before_import: false,
-            },
-            applicant_id,
+            file: BundleFile::new("DIRECTORY_BUNDLE", connector, applicant_id),
         }
     }
 
     /// Returns once the file has its name and is on disk.
     pub(super) async fn deliver(&self, batch: &Batch) -> Result<(), Error> {
         let content = self
+            .file
             .content(batch)
             .map_err(|error| failed(&self.settings.path, error.into()))?;
         let this = self.clone();
@@ -69,18 +41,6 @@ impl Directory {
             Ok(result) => result.map(|path| tracing::debug!(?path, "bundle written")),
             Err(error) => Err(failed(&self.settings.path, io::Error::other(error))),
         }
-    }
-
-    fn content(&self, batch: &Batch) -> serde_json::Result<Vec<u8>> {
-        let bundle = RawValue::from_string(batch.to_bundle_json())?;
-        serde_json::to_vec(&Content {
-            bundle_type: "DIRECTORY_BUNDLE",
-            applicant_id: &self.applicant_id,
-            connector: &self.connector,
-            entities_types: [],
-            bundle: &bundle,
-            update: false,
-        })
     }
 
     fn write(&self, content: &[u8], now: Timestamp) -> Result<PathBuf, Error> {
@@ -98,42 +58,16 @@ impl Directory {
         Ok(path)
     }
 
-    /// `<connector>-<date>-<time>-<seconds since the epoch>.json`, as pycti names it; a taken name gets the
-    /// next microsecond.
+    /// A taken name gets the next microsecond.
     fn free_path(&self, now: Timestamp) -> PathBuf {
-        let prefix = self.prefix();
-        let mut micros = now.as_microsecond();
+        let mut date = now;
         loop {
-            let name = format!(
-                "{prefix}{}-{}.{:06}.json",
-                now.strftime("%Y%m%d-%H%M%S"),
-                micros.div_euclid(1_000_000),
-                micros.rem_euclid(1_000_000),
-            );
-            let path = self.settings.path.join(name);
+            let path = self.settings.path.join(self.file.name(date));
             if !path.exists() {
                 return path;
             }
-            micros += 1;
+            date += LATER;
         }
-    }
-
-    fn prefix(&self) -> String {
-        let mut prefix: String = self
-            .connector
-            .name
-            .to_lowercase()
-            .chars()
-            .map(|c| {
-                if c.is_alphanumeric() || "._-".contains(c) {
-                    c
-                } else {
-                    '_'
-                }
-            })
-            .collect();
-        prefix.push('-');
-        prefix
     }
 
     /// Removes files of this connector that are too old. Others may share the folder.
@@ -141,48 +75,27 @@ impl Directory {
         let Some(days) = self.settings.retention_days else {
             return;
         };
-        let age = u32::try_from(days.get()).map_or(Duration::MAX, |days| DAY.saturating_mul(days));
-        let Some(oldest) = SystemTime::from(now).checked_sub(age) else {
+        let Some(oldest) = oldest(now, days.get()) else {
             return;
         };
-        if let Err(error) = remove_older(&self.settings.path, &self.prefix(), oldest) {
+        if let Err(error) = remove_older(&self.settings.path, &self.file, oldest) {
             tracing::warn!(path = %self.settings.path.display(), %error, "cannot remove old bundles");
         }
     }
 }
 
-fn remove_older(folder: &Path, prefix: &str, oldest: SystemTime) -> io::Result<()> {
+fn remove_older(folder: &Path, file: &BundleFile, oldest: SystemTime) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let is_ours = entry
             .file_name()
             .to_str()
-            .is_some_and(|name| is_our_name(name, prefix));
+            .is_some_and(|name| file.is_named_by_us(name));
         if is_ours && entry.metadata()?.modified()? < oldest {
             fs::remove_file(entry.path())?;
         }
     }
     Ok(())
-}
-
-/// Whether a file name is one that we (or pycti for the same connector) gave.
-fn is_our_name(name: &str, prefix: &str) -> bool {
-    let Some(rest) = name
-        .strip_prefix(prefix)
-        .and_then(|name| name.strip_suffix(".json"))
-    else {
-        return false;
-    };
-    let digits = |text: &str, count: usize| {
-        text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    let mut parts = rest.splitn(3, '-');
-    parts.next().is_some_and(|date| digits(date, 8))
-        && parts.next().is_some_and(|time| digits(time, 6))
-        && parts.next().is_some_and(|seconds| {
-            let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, "0"));
-            digits(whole, whole.len().max(1)) && digits(fraction, fraction.len().max(1))
-        })
 }
 
 fn write_to_disk(path: &Path, content: &[u8]) -> io::Result<()> {
@@ -206,11 +119,11 @@ fn failed(path: &Path, source: io::Error) -> Error {
 mod tests {
     use std::num::NonZeroU64;
 
-    use serde_json::{Value, json};
-
     use super::super::testing::object;
     use super::*;
     use crate::opencti::testing::connector;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
     fn sink(path: &Path, retention_days: Option<u64>) -> Directory {
         let settings = Settings {
@@ -230,29 +143,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_as_diode_import_reads_it() {
+    async fn a_file_is_whole_when_it_has_its_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("made/on/demand");
         let mut batch = Batch::default();
         batch.extend([object("a", 1)]);
-        sink(&path, None).deliver(&batch).await.unwrap();
+        let sink = sink(&path, None);
+        sink.deliver(&batch).await.unwrap();
         let names = names(&path);
         assert_eq!(names.len(), 1, "no temporary file is left: {names:?}");
-        assert!(is_our_name(&names[0], "some_connector_1-"), "{names:?}");
-        let text = fs::read_to_string(path.join(&names[0])).unwrap();
-        let content: Value = serde_json::from_str(&text).unwrap();
-        let bundle: Value = serde_json::from_str(&batch.to_bundle_json()).unwrap();
-        assert_eq!(
-            content,
-            json!({
-                "bundle_type": "DIRECTORY_BUNDLE", "applicant_id": "user",
-                "connector": {
-                    "id": "c", "name": "Some Connector/1", "type": "EXTERNAL_IMPORT",
-                    "scope": "a,b", "auto": false, "validate_before_import": false,
-                },
-                "entities_types": [], "bundle": bundle, "update": false,
-            })
-        );
+        assert!(sink.file.is_named_by_us(&names[0]), "{names:?}");
+        let content = fs::read(path.join(&names[0])).unwrap();
+        assert_eq!(content, sink.file.content(&batch).unwrap());
+        assert!(content.starts_with(br#"{"bundle_type":"DIRECTORY_BUNDLE""#));
     }
 
     #[test]
@@ -266,7 +169,7 @@ mod tests {
             names(folder.path()),
             [
                 "some_connector_1-20261124-082425-1795508665.999999.json",
-                "some_connector_1-20261124-082425-1795508666.000000.json",
+                "some_connector_1-20261124-082426-1795508666.000000.json",
             ]
         );
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::opencti;
+use crate::opencti::{self, Version};
 
 /// Why a batch was not delivered. It may have been delivered in part; repeating it does no harm.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,57 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The platform does not tell what S3 needs, and neither do the settings.
+    #[error(
+        "CONNECTOR_SEND_TO_S3: {} must be set: OpenCTI tells about its S3 storage from 6.9.10 on, and this is {version}",
+        .missing.join(", ")
+    )]
+    S3Unknown {
+        /// Names of the settings.
+        missing: Vec<&'static str>,
+        /// What the platform is.
+        version: Version,
+    },
+    /// S3 did not take it.
+    #[error("cannot write to S3 at {address}: {failure}")]
+    S3 {
+        /// Address and bucket.
+        address: String,
+        /// Why.
+        failure: S3Failure,
+    },
+}
+
+/// What S3 did, or did not.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum S3Failure {
+    /// No connection, or it broke.
+    #[error(
+        "{0}; check that it runs, and S3_ENDPOINT, S3_PORT and S3_USE_SSL, which overwrite what OpenCTI says of it"
+    )]
+    Connection(String),
+    /// Its certificate is refused.
+    #[error(
+        "{0}; HTTPS_CA_CERTIFICATES names additional authorities, S3_ENDPOINT the host that its certificate is for, and S3_USE_SSL says whether it speaks TLS"
+    )]
+    Certificate(String),
+    /// The keys are refused.
+    #[error(
+        "{0}; check S3_ACCESS_KEY and S3_SECRET_KEY, which overwrite what OpenCTI says of it, and that they may write to the bucket"
+    )]
+    Refused(String),
+    /// The bucket is not there.
+    #[error("{0}; check CONNECTOR_SEND_TO_S3_BUCKET: the bucket is not made by the connector")]
+    NoBucket(String),
+    /// The bucket is in another region.
+    #[error("{0}; check S3_BUCKET_REGION and S3_ENDPOINT")]
+    Region(String),
+    /// It is overloaded, or in trouble.
+    #[error("{0}; it may be starting or overloaded")]
+    Trouble(String),
+    /// Any other answer.
+    #[error("{0}; check that S3_ENDPOINT and S3_PORT lead to an S3 storage")]
+    Other(String),
 }
 
 /// What the broker did, or did not.
@@ -96,6 +147,15 @@ impl Error {
             },
             Self::Setting { setting, .. } => Some(setting),
             Self::Directory { .. } => Some("CONNECTOR_SEND_TO_DIRECTORY_PATH"),
+            Self::S3Unknown { missing, .. } => missing.first().copied(),
+            Self::S3 { failure, .. } => match failure {
+                S3Failure::Connection(_) | S3Failure::Other(_) => Some("S3_ENDPOINT"),
+                S3Failure::Certificate(_) => Some("HTTPS_CA_CERTIFICATES"),
+                S3Failure::Refused(_) => Some("S3_ACCESS_KEY"),
+                S3Failure::NoBucket(_) => Some("CONNECTOR_SEND_TO_S3_BUCKET"),
+                S3Failure::Region(_) => Some("S3_BUCKET_REGION"),
+                S3Failure::Trouble(_) => None,
+            },
         }
     }
 
@@ -111,7 +171,10 @@ impl Error {
                     | BrokerFailure::ClientCertificate(_)
                     | BrokerFailure::Precondition(..)
             ),
-            Self::Setting { .. } => false,
+            Self::S3 { failure, .. } => {
+                matches!(failure, S3Failure::Connection(_) | S3Failure::Trouble(_))
+            }
+            Self::Setting { .. } | Self::S3Unknown { .. } => false,
             Self::Directory { source, .. } => !matches!(
                 source.kind(),
                 io::ErrorKind::PermissionDenied

@@ -15,7 +15,7 @@ struct Message<'a> {
     #[serde(serialize_with = "base64")]
     content: &'a str,
     update: bool,
-    draft_id: Option<&'static str>,
+    draft_id: Option<&'a str>,
     no_split: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     work_id: Option<&'a str>,
@@ -33,6 +33,7 @@ pub(super) fn messages(
     no_split: bool,
     applicant_id: &str,
     work_id: Option<&str>,
+    draft_id: Option<&str>,
 ) -> Vec<Vec<u8>> {
     let message = |action_sequence: u64, bundle: &str| {
         json(&Message {
@@ -42,7 +43,7 @@ pub(super) fn messages(
             entities_types: [],
             content: bundle,
             update: false,
-            draft_id: None,
+            draft_id,
             no_split,
             work_id,
         })
@@ -79,7 +80,7 @@ mod tests {
     fn parsed(no_split: bool, work_id: Option<&str>) -> Vec<Value> {
         let mut batch = Batch::default();
         batch.extend([object("a", 1), object("b", 2)]);
-        messages(&batch, no_split, "user", work_id)
+        messages(&batch, no_split, "user", work_id, Some("draft"))
             .iter()
             .map(|message| serde_json::from_slice(message).unwrap())
             .collect()
@@ -103,7 +104,7 @@ mod tests {
             messages[0],
             json!({
                 "bundle_type": "QUEUE_BUNDLE", "applicant_id": "user", "action_sequence": 1,
-                "entities_types": [], "update": false, "draft_id": null, "no_split": true,
+                "entities_types": [], "update": false, "draft_id": "draft", "no_split": true,
                 "work_id": "work_1",
             })
         );
@@ -115,6 +116,7 @@ mod tests {
         assert_eq!(messages.len(), 2);
         for (message, (sequence, id)) in messages.iter().zip([(1, "a"), (2, "b")]) {
             assert_eq!(message["no_split"], false);
+            assert_eq!(message["draft_id"], "draft");
             assert_eq!(message["action_sequence"], sequence);
             assert!(message.get("work_id").is_none());
             let bundle = content(message);

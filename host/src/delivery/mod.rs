@@ -4,10 +4,13 @@ mod amqp;
 mod api;
 mod batch;
 mod broker;
+mod bucket;
+mod bundle_file;
 mod directory;
 mod error;
 mod message;
 mod probe;
+mod s3;
 
 #[cfg(test)]
 mod testing;
@@ -15,8 +18,8 @@ mod testing;
 mod tests;
 
 pub use batch::{Batch, MAX_BYTES, MAX_OBJECTS, Object};
-pub use error::{BrokerFailure, Error};
-pub use probe::{probe_broker, probe_directory};
+pub use error::{BrokerFailure, Error, S3Failure};
+pub use probe::{probe_broker, probe_directory, probe_s3};
 
 use crate::config::{Connector, Http, Queue, Sinks};
 use crate::opencti::{Client, Registration, Work};
@@ -24,6 +27,7 @@ use crate::step::Step;
 use amqp::Amqp;
 use api::Api;
 use directory::Directory;
+use s3::S3;
 
 /// All sinks of the settings.
 pub struct Deliverer {
@@ -31,17 +35,18 @@ pub struct Deliverer {
 }
 
 enum Sink {
-    // Much larger than the others, and there is only one.
+    // Much larger than the others, and there is only one of each.
     Amqp(Box<Amqp>),
     Api(Api),
     Directory(Directory),
+    S3(Box<S3>),
 }
 
 impl Deliverer {
     /// The sinks of the settings. Nothing is connected yet.
     ///
     /// # Errors
-    /// When a setting about TLS to the broker cannot be used.
+    /// When a setting about TLS to the broker, or about S3, cannot be used.
     pub fn new(
         sinks: &Sinks,
         connector: &Connector,
@@ -64,8 +69,18 @@ impl Deliverer {
             let applicant = registration.user_id.clone();
             Sink::Directory(Directory::new(settings.clone(), connector, applicant))
         });
+        let s3 = match &sinks.s3 {
+            Some(settings) => Some(Sink::S3(Box::new(S3::new(
+                client.clone(),
+                connector.clone(),
+                settings.clone(),
+                registration,
+                http,
+            )?))),
+            None => None,
+        };
         Ok(Self {
-            sinks: queue.into_iter().chain(directory).collect(),
+            sinks: queue.into_iter().chain(directory).chain(s3).collect(),
         })
     }
 
@@ -78,7 +93,7 @@ impl Deliverer {
     }
 
     /// Delivers a batch to every sink, and returns once each has it for good: the broker's confirm, the
-    /// platform's answer, the file on disk. Failures are retried for about two minutes. An empty batch is
+    /// platform's answer, the file on disk, that of S3. Failures are retried for about two minutes. An empty batch is
     /// delivered by doing nothing.
     ///
     /// # Errors
@@ -92,6 +107,7 @@ impl Deliverer {
                 Sink::Amqp(amqp) => amqp.deliver(batch, work).await?,
                 Sink::Api(api) => api.deliver(batch, work).await?,
                 Sink::Directory(directory) => directory.deliver(batch).await?,
+                Sink::S3(s3) => s3.deliver(batch).await?,
             }
             Step::SinkServed.reached();
         }

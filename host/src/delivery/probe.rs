@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Channel, Confirmation};
+use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
 use tokio::time::timeout;
 
 use super::amqp::{close, failure, open};
 use super::broker::{Broker, tls};
+use super::bucket::{Bucket, http_client};
 use super::{BrokerFailure, Error};
-use crate::config::{BrokerOverrides, Connector, Directory, Http};
-use crate::opencti::Registration;
+use crate::config::{BrokerOverrides, Connector, Directory, Http, S3};
+use crate::opencti::{Registration, S3Connection, Version};
 
 /// No queue is bound to the exchange by this key, so that RabbitMQ checks the right to publish and then gives the
 /// message back.
@@ -43,6 +45,31 @@ pub async fn probe_broker(
             address: broker.to_string(),
             failure,
         }),
+    }
+}
+
+/// Looks into the bucket, and leaves it as it is. Answers its address and name.
+///
+/// # Errors
+/// When neither `platform` nor the settings tell where it is, or it does not let us in.
+pub async fn probe_s3(
+    settings: &S3,
+    platform: Option<&S3Connection>,
+    version: Version,
+    http: &Http,
+) -> Result<String, Error> {
+    let bucket = Bucket::new(platform, settings, version)?;
+    let store = bucket.open(&http_client(http)?)?;
+    let one = PaginatedListOptions {
+        max_keys: Some(1),
+        ..PaginatedListOptions::default()
+    };
+    match store
+        .list_paginated(Some(settings.folder.as_ref()), one)
+        .await
+    {
+        Ok(_) => Ok(bucket.to_string()),
+        Err(error) => Err(bucket.failed(&error)),
     }
 }
 

@@ -36,6 +36,7 @@ fn queue(queue: Queue) -> Sinks {
     Sinks {
         queue: Some(queue),
         directory: None,
+        s3: None,
     }
 }
 
@@ -124,6 +125,7 @@ async fn sinks_add_up() {
             path: folder.path().to_owned(),
             retention_days: NonZeroU64::new(7),
         }),
+        s3: None,
     };
     let (deliverer, _) = deliverer(&platform, sinks).await;
     deliverer.deliver(&batch(2), None).await.unwrap();

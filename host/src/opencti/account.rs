@@ -7,9 +7,10 @@ use super::Operation;
 use super::client::{Client, Retry};
 use super::error::Error;
 use super::operations::{
-    ACCOUNT, ARTIFACT_IMPORT, ARTIFACT_KNOWN, BUNDLE_PUSH, CONNECTOR_SEEN, OBJECT_KNOWN, PING,
-    QUEUE_SIZE, REGISTER, WORK_ADD, WORK_ADD_EXPECTATIONS, WORK_IS_ALIVE, WORK_REPORT_EXPECTATION,
-    WORK_TO_PROCESSED,
+    ACCOUNT, ARTIFACT_IMPORT, ARTIFACT_KNOWN, BUNDLE_PUSH, CONNECTOR_SEEN, CONNECTORS_GROUP,
+    DRAFT_ADD, DRAFT_STATUS, OBJECT_KNOWN, PING, QUEUE_SIZE, REGISTER, SERVICE_ACCOUNT, USER_ADD,
+    USER_TOKEN_ADD, USER_TOKEN_REVOKE, WORK_ADD, WORK_ADD_DRAFT_CONTEXT, WORK_ADD_EXPECTATIONS,
+    WORK_IS_ALIVE, WORK_REPORT_EXPECTATION, WORK_TO_PROCESSED,
 };
 
 static CONNECTOR: [&Operation; 2] = [&REGISTER, &PING];
@@ -20,6 +21,14 @@ static WORKS: [&Operation; 4] = [
     &WORK_TO_PROCESSED,
 ];
 static WATCHING: [&Operation; 3] = [&QUEUE_SIZE, &WORK_IS_ALIVE, &CONNECTOR_SEEN];
+static DRAFTS: [&Operation; 3] = [&DRAFT_ADD, &WORK_ADD_DRAFT_CONTEXT, &DRAFT_STATUS];
+static SERVICE_ACCOUNTS: [&Operation; 5] = [
+    &CONNECTORS_GROUP,
+    &SERVICE_ACCOUNT,
+    &USER_ADD,
+    &USER_TOKEN_ADD,
+    &USER_TOKEN_REVOKE,
+];
 static FILES: [&Operation; 3] = [&OBJECT_KNOWN, &ARTIFACT_KNOWN, &ARTIFACT_IMPORT];
 
 /// Holders of it may do everything.
@@ -36,6 +45,10 @@ pub enum Purpose {
     Watching,
     /// Copying files, where the guest wants that.
     Files,
+    /// Letting runs wait in drafts.
+    Drafts,
+    /// Making an account of the connector's own.
+    ServiceAccount,
 }
 
 impl Purpose {
@@ -45,6 +58,8 @@ impl Purpose {
             Self::Works => &WORKS,
             Self::Watching => &WATCHING,
             Self::Files => &FILES,
+            Self::Drafts => &DRAFTS,
+            Self::ServiceAccount => &SERVICE_ACCOUNTS,
         }
     }
 }

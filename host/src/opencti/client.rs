@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::draft::Draft;
 use super::error::{Code, Error, Excerpt};
 use super::operations::{ABOUT, Operation, Variant};
 use super::version::Version;
@@ -69,6 +70,8 @@ impl ClientError {
 #[derive(Debug, Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    /// The draft that calls are about; none for the platform's own knowledge.
+    draft: Option<HeaderValue>,
 }
 
 #[derive(Debug)]
@@ -157,6 +160,7 @@ impl Client {
             .redirect(redirect::Policy::none())
             .build()?;
         Ok(Self {
+            draft: None,
             shared: Arc::new(Shared {
                 http,
                 endpoint: format!("{}/graphql", settings.url.as_str().trim_end_matches('/')),
@@ -176,6 +180,7 @@ impl Client {
     #[must_use]
     pub fn with_retry_base(self, retry_base: Duration) -> Self {
         Self {
+            draft: self.draft.clone(),
             shared: Arc::new(Shared {
                 http: self.shared.http.clone(),
                 endpoint: self.shared.endpoint.clone(),
@@ -188,6 +193,15 @@ impl Client {
                 requests: AtomicU64::new(0),
                 errors: AtomicU64::new(0),
             }),
+        }
+    }
+
+    /// The same client, whose calls see and change what is in the draft; without one, the platform's knowledge.
+    #[must_use]
+    pub fn in_draft(&self, draft: Option<&Draft>) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            draft: draft.map(|draft| draft.header.clone()),
         }
     }
 
@@ -345,6 +359,10 @@ impl Client {
         request: reqwest::RequestBuilder,
     ) -> Result<Bytes, Error> {
         self.shared.requests.fetch_add(1, Ordering::Relaxed);
+        let request = match &self.draft {
+            Some(draft) => request.header(DRAFT_ID, draft),
+            None => request,
+        };
         let answer = answer_of(operation, request, &self.shared.redaction).await;
         if answer.is_err() {
             self.shared.errors.fetch_add(1, Ordering::Relaxed);

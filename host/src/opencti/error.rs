@@ -62,6 +62,21 @@ pub enum Error {
         /// Bytes.
         limit: usize,
     },
+    /// The platform is too old for what a setting wants.
+    #[error("{setting} needs OpenCTI {since} or newer, and this is {version}")]
+    TooOld {
+        /// Name of the setting.
+        setting: &'static str,
+        /// What the platform is.
+        version: Version,
+        /// What it would have to be.
+        since: Version,
+    },
+    /// The built-in group of connectors' accounts is not there.
+    #[error(
+        "CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT: OpenCTI has no group \"Connectors\" to put the account into; make it again, or make an account yourself and set OPENCTI_TOKEN to its token"
+    )]
+    NoConnectorsGroup,
     /// The platform is too old.
     #[error("OpenCTI {version} has no {operation}: it exists since {since}")]
     Missing {
@@ -92,6 +107,17 @@ pub enum NetworkFailure {
 }
 
 impl NetworkFailure {
+    /// Sorts a failure of the HTTP library; with the library's innermost words, which hold no address.
+    pub(crate) fn of(error: &reqwest::Error) -> (Self, String) {
+        let mut detail = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            detail = inner.to_string();
+            cause = inner.source();
+        }
+        (network_failure(error), detail)
+    }
+
     fn advice(self) -> &'static str {
         match self {
             Self::Dns => "check the host name in OPENCTI_URL",
@@ -147,6 +173,8 @@ pub enum Code {
     Internal(String),
     /// The work was deleted.
     WorkNotAlive,
+    /// The draft was closed.
+    DraftLocked,
     /// Any other.
     Other(String),
 }
@@ -173,6 +201,7 @@ impl Code {
             | "COMPLEX_SEARCH_ERROR"
             | "CLIENT_ABORT_ERROR" => Self::Internal(text.to_owned()),
             "WORK_NOT_ALIVE" => Self::WorkNotAlive,
+            "DRAFT_LOCKED" => Self::DraftLocked,
             _ => Self::Other(text.to_owned()),
         }
     }
@@ -190,6 +219,7 @@ impl fmt::Display for Code {
             Self::Gone => "RESOURCE_NOT_FOUND",
             Self::Lock => "LOCK_ERROR",
             Self::WorkNotAlive => "WORK_NOT_ALIVE",
+            Self::DraftLocked => "DRAFT_LOCKED",
             Self::Account(text) | Self::Internal(text) | Self::Other(text) => text,
         })
     }
@@ -240,6 +270,8 @@ impl Error {
                 code: Code::AuthRequired | Code::Forbidden | Code::Account(_),
                 ..
             } | Self::Missing { .. }
+                | Self::TooOld { .. }
+                | Self::NoConnectorsGroup
                 // A certificate does not mend itself.
                 | Self::Network {
                     failure: NetworkFailure::Tls,
@@ -258,7 +290,11 @@ impl Error {
             }
             Self::Status { status, .. } => *status == 413,
             Self::TooLarge { .. } | Self::Missing { .. } => true,
-            Self::Network { .. } | Self::NotGraphQl { .. } | Self::Shape { .. } => false,
+            Self::Network { .. }
+            | Self::NotGraphQl { .. }
+            | Self::Shape { .. }
+            | Self::TooOld { .. }
+            | Self::NoConnectorsGroup => false,
         }
     }
 
@@ -295,6 +331,8 @@ impl Error {
                 Some("OPENCTI_URL")
             }
             Self::GraphQl { .. } if self.is_about_account() => Some("OPENCTI_TOKEN"),
+            Self::TooOld { setting, .. } => Some(setting),
+            Self::NoConnectorsGroup => Some("CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT"),
             Self::GraphQl { .. }
             | Self::Shape { .. }
             | Self::TooLarge { .. }
@@ -322,14 +360,7 @@ impl Error {
 
     /// Sorts a failure of the HTTP library.
     pub(super) fn network(error: reqwest::Error) -> Self {
-        let error = error.without_url();
-        let failure = network_failure(&error);
-        let mut detail = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            detail = inner.to_string();
-            cause = inner.source();
-        }
+        let (failure, detail) = NetworkFailure::of(&error.without_url());
         Self::Network { failure, detail }
     }
 }
@@ -421,6 +452,7 @@ fn status_advice(status: u16) -> &'static str {
 fn code_advice(code: &Code, operation: &Operation) -> String {
     match code {
         Code::AuthRequired => "; set OPENCTI_TOKEN to a token of an account that may use the API (capability APIACCESS_USETOKEN) and that has not expired".to_owned(),
+        Code::Forbidden if operation.capability == "SETTINGS_SETACCESSES" => "; with CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT, OPENCTI_TOKEN must be the token of an administrator (capability SETTINGS_SETACCESSES), who makes the connector's account".to_owned(),
         Code::Forbidden => format!("; the account of OPENCTI_TOKEN lacks a capability: give its role {} (the built-in group \"Connectors\" has it)", operation.capability),
         Code::Account(_) => "; log in as the account of OPENCTI_TOKEN and do what is asked".to_owned(),
         _ => String::new(),

@@ -58,6 +58,9 @@ impl fmt::Display for Operation {
 /// The first release that this connector supports: operations that are older say so.
 const FIRST: Version = Version::FIRST_SUPPORTED;
 
+/// The first release in which an account has tokens that an administrator gives and revokes.
+const TOKENS: Version = Version::new(7, 260_224, 0);
+
 macro_rules! operation {
     ($name:literal needs $capability:literal, $($variant:literal since $since:expr),+ $(,)?) => {
         Operation {
@@ -81,6 +84,14 @@ pub static ACCOUNT: Operation = operation!("me" needs "APIACCESS_USETOKEN", "acc
 /// Announces the connector.
 pub static REGISTER: Operation = operation!(
     "registerConnector" needs "CONNECTORAPI",
+    "register_timestamp" since Version::new(6, 7, 0),
+    "register" since FIRST,
+);
+
+/// The same, and asks for the keys of the platform's S3 storage.
+pub static REGISTER_WITH_S3: Operation = operation!(
+    "registerConnector" needs "CONNECTORAPI",
+    "register_s3" since Version::new(6, 9, 10),
     "register_timestamp" since Version::new(6, 7, 0),
     "register" since FIRST,
 );
@@ -128,6 +139,44 @@ pub static WORK_TO_PROCESSED: Operation =
 pub static WORK_IS_ALIVE: Operation =
     operation!("isWorkAlive" needs "MODULES", "work_is_alive" since Version::new(6, 8, 7));
 
+/// Shows on a work where it brings its objects.
+pub static WORK_ADD_DRAFT_CONTEXT: Operation = operation!(
+    "addDraftContext" needs "CONNECTORAPI",
+    "work_add_draft_context" since Version::new(6, 5, 0),
+);
+
+/// Makes a draft.
+pub static DRAFT_ADD: Operation = operation!(
+    "draftWorkspaceAdd" needs "KNOWLEDGE_KNUPDATE",
+    "draft_add" since Version::new(6, 4, 0),
+);
+
+/// Whether a draft still takes something.
+pub static DRAFT_STATUS: Operation =
+    operation!("draftWorkspace" needs "KNOWLEDGE", "draft_status" since Version::new(6, 7, 0));
+
+/// Finds the group of connectors' accounts. Older, but needed only with tokens.
+pub static CONNECTORS_GROUP: Operation =
+    operation!("groups" needs "SETTINGS_SETACCESSES", "connectors_group" since TOKENS);
+
+/// Finds an account, with its tokens.
+pub static SERVICE_ACCOUNT: Operation =
+    operation!("users" needs "SETTINGS_SETACCESSES", "service_account" since TOKENS);
+
+/// Makes an account.
+pub static USER_ADD: Operation =
+    operation!("userAdd" needs "SETTINGS_SETACCESSES", "user_add" since TOKENS);
+
+/// Makes a token for an account.
+pub static USER_TOKEN_ADD: Operation =
+    operation!("userAdminTokenAdd" needs "SETTINGS_SETACCESSES", "user_token_add" since TOKENS);
+
+/// Revokes a token of an account.
+pub static USER_TOKEN_REVOKE: Operation = operation!(
+    "userAdminTokenRevoke" needs "SETTINGS_SETACCESSES",
+    "user_token_revoke" since TOKENS,
+);
+
 /// Sends a bundle through the API.
 pub static BUNDLE_PUSH: Operation = operation!(
     "stixBundlePush" needs "CONNECTORAPI",
@@ -155,6 +204,7 @@ pub static OPERATIONS: &[&Operation] = &[
     &ABOUT,
     &ACCOUNT,
     &REGISTER,
+    &REGISTER_WITH_S3,
     &PING,
     &CONNECTOR_SEEN,
     &CONNECTOR_REGISTERED,
@@ -164,6 +214,14 @@ pub static OPERATIONS: &[&Operation] = &[
     &WORK_REPORT_EXPECTATION,
     &WORK_TO_PROCESSED,
     &WORK_IS_ALIVE,
+    &WORK_ADD_DRAFT_CONTEXT,
+    &DRAFT_ADD,
+    &DRAFT_STATUS,
+    &CONNECTORS_GROUP,
+    &SERVICE_ACCOUNT,
+    &USER_ADD,
+    &USER_TOKEN_ADD,
+    &USER_TOKEN_REVOKE,
     &BUNDLE_PUSH,
     &OBJECT_KNOWN,
     &ARTIFACT_KNOWN,
@@ -195,6 +253,9 @@ mod tests {
             (&PING, "6.6.18", Some("ping_info")),
             (&PING, "6.7.0", Some("ping_timestamp")),
             (&PING, "7.260817.0-lts.1", Some("ping_timestamp")),
+            (&REGISTER, "7.260817.0", Some("register_timestamp")),
+            (&REGISTER_WITH_S3, "6.9.9", Some("register_timestamp")),
+            (&REGISTER_WITH_S3, "6.9.10", Some("register_s3")),
             (&QUEUE_SIZE, "6.1.11", None),
             (&WORK_ADD, "7.260326.0", Some("work_add")),
             (&WORK_ADD, "7.260422.0", Some("work_add_multipart")),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::{Client, Retry};
 use super::error::Error;
-use super::operations::{CONNECTOR_REGISTERED, REGISTER};
+use super::operations::{CONNECTOR_REGISTERED, REGISTER, REGISTER_WITH_S3};
 use crate::config::Connector;
 
 /// What the platform keeps and tells about this connector.
@@ -25,6 +25,8 @@ pub struct Registration {
     pub push_exchange: String,
     /// Routing key of the connector's queue.
     pub push_routing: String,
+    /// The platform's own S3 storage. Only where bundles go to S3 is it asked for; `None` below 6.9.10.
+    pub s3: Option<S3Connection>,
 }
 
 /// How to reach RabbitMQ.
@@ -43,6 +45,25 @@ pub struct BrokerConnection {
     /// Password.
     #[serde(rename = "pass")]
     pub password: SecretString,
+}
+
+/// How to reach the platform's S3 storage.
+#[derive(Debug, Clone, Deserialize)]
+pub struct S3Connection {
+    /// Host name.
+    pub endpoint: String,
+    /// TCP port.
+    pub port: u16,
+    /// Whether with TLS.
+    pub use_ssl: bool,
+    /// Name of the bucket.
+    pub bucket_name: String,
+    /// Region of the bucket.
+    pub bucket_region: String,
+    /// Access key.
+    pub access_key: SecretString,
+    /// Secret key.
+    pub secret_key: SecretString,
 }
 
 #[derive(Serialize)]
@@ -93,6 +114,8 @@ struct Config {
     connection: BrokerConnection,
     push_exchange: String,
     push_routing: String,
+    #[serde(default)]
+    s3: Option<S3Connection>,
 }
 
 impl Client {
@@ -136,8 +159,13 @@ impl Client {
         connector: &Connector,
         retry: Retry,
     ) -> Result<Registration, Error> {
+        // Nobody is told keys that are not needed.
+        let operation = match connector.sinks.s3 {
+            Some(_) => &REGISTER_WITH_S3,
+            None => &REGISTER,
+        };
         let answer: Answer = self
-            .call(&REGISTER, retry, |_| Variables {
+            .call(operation, retry, |_| Variables {
                 input: Input {
                     id: &connector.id,
                     name: &connector.name,
@@ -159,6 +187,7 @@ impl From<Registered> for Registration {
             connection,
             push_exchange,
             push_routing,
+            s3,
         } = answer.config;
         let state = answer.connector_state;
         Self {
@@ -169,6 +198,7 @@ impl From<Registered> for Registration {
             broker: connection,
             push_exchange,
             push_routing,
+            s3,
         }
     }
 }

@@ -68,6 +68,8 @@ pub(crate) struct Model {
     pub(crate) reset_flag: bool,
     pub(crate) resets: u64,
     pub(crate) works: BTreeMap<String, WorkModel>,
+    /// Names of the drafts, in order; those of closed ones are empty.
+    pub(crate) drafts: Vec<String>,
     pub(crate) broker: Value,
     pub(crate) push_routing: String,
 }
@@ -198,7 +200,10 @@ pub(crate) fn connector() -> Connector {
         sinks: Sinks {
             queue: None,
             directory: None,
+            s3: None,
         },
+        validate_before_import: false,
+        service_account: None,
         status: None,
     }
 }
@@ -350,6 +355,20 @@ impl Model {
                 let work = self.works.get(variables["id"].as_str().unwrap());
                 json!({"isWorkAlive": work.is_some_and(|work| !work.deleted)})
             }
+            "draftWorkspaceAdd" => {
+                let name = variables["input"]["name"].as_str().unwrap().to_owned();
+                self.drafts.push(name);
+                json!({"draftWorkspaceAdd": {"id": format!("draft_{}", self.drafts.len())}})
+            }
+            "draftWorkspace" => {
+                let number = variables["id"].as_str().unwrap().strip_prefix("draft_");
+                let number: usize = number.unwrap().parse().unwrap();
+                let status = match self.drafts[number - 1].as_str() {
+                    "" => "validated",
+                    _ => "open",
+                };
+                json!({"draftWorkspace": {"draft_status": status}})
+            }
             "stixBundlePush" => json!({"stixBundlePush": true}),
             "stixCyberObservables" => json!({"stixCyberObservables": {"edges": [
                 {"node": {"standard_id": "artifact--1"}},
@@ -378,6 +397,7 @@ impl Model {
                 work.closed = Some((message, variables["inError"] == true));
                 work.check();
             }
+            "addDraftContext" => {}
             other => panic!("{other}"),
         }
         json!({"workEdit": {edit: variables["id"]}})

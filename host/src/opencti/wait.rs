@@ -3,40 +3,117 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use secrecy::SecretString;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
 use super::error::Error;
+use super::operations::{DRAFT_ADD, USER_TOKEN_ADD};
 use super::registration::Registration;
-use crate::config::Connector;
+use crate::config::{Connector, ServiceAccount};
 
 /// The same reason is repeated in the log at most this often.
 const REMIND: Duration = Duration::from_secs(60);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
 
-/// Waiting was given up because the process is to end.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("stopped while waiting for OpenCTI")]
-pub struct Cancelled;
+/// Why waiting ended without what was waited for.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    /// The process is to end.
+    #[error("stopped while waiting for OpenCTI")]
+    Cancelled,
+    /// The settings ask for what this release does not have.
+    #[error(transparent)]
+    Refused(Error),
+}
 
 /// Waits until the platform answers, takes the token, and registers the connector. What stands in the way
 /// is logged when it changes, and then each minute: what only time can mend as a warning, what a human must
 /// change as an error. It is waited for all the same, since roles and tokens are mended on the platform.
 ///
 /// # Errors
-/// Only when cancelled.
+/// When cancelled, or refused by [`Client::check_release`].
 pub async fn wait_for_platform(
     client: &Client,
     connector: &Connector,
     cancellation: &CancellationToken,
-) -> Result<Registration, Cancelled> {
+) -> Result<Registration, NotReady> {
+    let register = async || {
+        let version = client.read_version().await?;
+        client.check_release(connector)?;
+        let registration = client.register_once(connector).await?;
+        tracing::info!(%version, "registered on OpenCTI");
+        Ok(registration)
+    };
+    wait(client, cancellation, register).await
+}
+
+/// Waits in the same way until the connector has an account of its own, and returns a fresh token of it.
+///
+/// # Errors
+/// As [`wait_for_platform`].
+pub async fn wait_for_service_account(
+    client: &Client,
+    connector: &Connector,
+    account: ServiceAccount,
+    cancellation: &CancellationToken,
+) -> Result<SecretString, NotReady> {
+    let renew = async || {
+        client.read_version().await?;
+        client.check_release(connector)?;
+        client
+            .renew_service_account_once(&connector.name, account)
+            .await
+    };
+    wait(client, cancellation, renew).await
+}
+
+impl Client {
+    /// Whether the release that was last read has what the settings ask for.
+    ///
+    /// # Errors
+    /// The setting that it is too old for.
+    pub fn check_release(&self, connector: &Connector) -> Result<(), Error> {
+        let version = self.version();
+        let wanted = [
+            (
+                connector.service_account.is_some(),
+                "CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT",
+                &USER_TOKEN_ADD,
+            ),
+            (
+                connector.validate_before_import && connector.sinks.queue.is_some(),
+                "CONNECTOR_VALIDATE_BEFORE_IMPORT",
+                &DRAFT_ADD,
+            ),
+        ];
+        for (is_wanted, setting, operation) in wanted {
+            let since = operation.oldest().map(|variant| variant.since);
+            if let Some(since) = since.filter(|since| is_wanted && version < *since) {
+                return Err(Error::TooOld {
+                    setting,
+                    version,
+                    since,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn wait<T>(
+    client: &Client,
+    cancellation: &CancellationToken,
+    attempt: impl AsyncFn() -> Result<T, Error>,
+) -> Result<T, NotReady> {
     let attempts = async {
         let mut delays = delays(client);
         let mut reason = LastReason::default();
         loop {
-            match attempt(client, connector).await {
-                Ok(registration) => return registration,
+            match attempt().await {
+                Ok(done) => return Ok(done),
+                Err(error @ Error::TooOld { .. }) => return Err(NotReady::Refused(error)),
                 Err(error) => reason.log(&error, Instant::now()),
             }
             tokio::time::sleep(delays.next().unwrap_or(LONGEST_DELAY)).await;
@@ -44,16 +121,9 @@ pub async fn wait_for_platform(
     };
     tokio::select! {
         biased;
-        () = cancellation.cancelled() => Err(Cancelled),
-        registration = attempts => Ok(registration),
+        () = cancellation.cancelled() => Err(NotReady::Cancelled),
+        done = attempts => done,
     }
-}
-
-async fn attempt(client: &Client, connector: &Connector) -> Result<Registration, Error> {
-    let version = client.read_version().await?;
-    let registration = client.register_once(connector).await?;
-    tracing::info!(%version, "registered on OpenCTI");
-    Ok(registration)
 }
 
 fn delays(client: &Client) -> impl Iterator<Item = Duration> {

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::client::{Client, Retry};
+use super::draft::Draft;
 use super::error::Error;
 use super::operations::{
-    WORK_ADD, WORK_ADD_EXPECTATIONS, WORK_IS_ALIVE, WORK_REPORT_EXPECTATION, WORK_TO_PROCESSED,
+    WORK_ADD, WORK_ADD_DRAFT_CONTEXT, WORK_ADD_EXPECTATIONS, WORK_IS_ALIVE,
+    WORK_REPORT_EXPECTATION, WORK_TO_PROCESSED,
 };
 
 /// The worker drops the source of an error from this length on; so does the platform's list of errors.
@@ -24,6 +26,8 @@ pub struct Work {
     name: String,
     opened: Mutex<Option<Opened>>,
     gone: AtomicBool,
+    in_draft: bool,
+    draft: Mutex<Option<Draft>>,
 }
 
 #[derive(Debug, Clone)]
@@ -88,6 +92,12 @@ struct ProcessedVariables<'a> {
 }
 
 #[derive(Serialize)]
+struct DraftVariables<'a> {
+    id: &'a str,
+    draft: &'a str,
+}
+
+#[derive(Serialize)]
 struct IdVariables<'a> {
     id: &'a str,
 }
@@ -108,7 +118,44 @@ impl Work {
             name,
             opened: Mutex::new(None),
             gone: AtomicBool::new(false),
+            in_draft: false,
+            draft: Mutex::new(None),
         }
+    }
+
+    /// The same work, whose objects wait in a draft until a human has validated it, if so.
+    #[must_use]
+    pub fn in_draft(self, in_draft: bool) -> Self {
+        Self { in_draft, ..self }
+    }
+
+    /// The draft that all of the run goes to, made with the first thing to bring; none where nothing waits. A human
+    /// may close it at any time: what follows goes to another one, since workers drop what is for a closed draft.
+    ///
+    /// # Errors
+    /// When the platform does not answer after retries, refuses, or is older than 6.4.0.
+    pub async fn draft(&self) -> Result<Option<Draft>, Error> {
+        if !self.in_draft {
+            return Ok(None);
+        }
+        let mut draft = self.draft.lock().await;
+        if let Some(open) = draft.as_ref() {
+            if self.client.draft_is_open(open).await? {
+                return Ok(Some(open.clone()));
+            }
+            tracing::warn!(
+                draft = open.id(),
+                "the draft was closed while the run goes on: what follows goes to another one"
+            );
+        }
+        let work = self.opened().await?.map(|opened| opened.id);
+        // As pycti names it.
+        let name = format!("{}.json", work.as_deref().unwrap_or(&self.name));
+        let new = self.client.add_draft(&name).await?;
+        if let Some(work) = &work {
+            self.show_draft(work, &new).await?;
+        }
+        Ok(Some(draft.insert(new).clone()))
     }
 
     /// The id to put on messages, once checked that the work is still there: workers silently drop the
@@ -248,6 +295,22 @@ impl Work {
             id,
             completion: Completion::Held,
         })
+    }
+
+    /// The work shows where its objects are, where the platform can (since 6.5.0).
+    async fn show_draft(&self, work: &str, draft: &Draft) -> Result<(), Error> {
+        if self.client.variant(&WORK_ADD_DRAFT_CONTEXT).is_err() {
+            return Ok(());
+        }
+        let variables = DraftVariables {
+            id: work,
+            draft: draft.id(),
+        };
+        let result: Result<IgnoredAny, Error> = self
+            .client
+            .call(&WORK_ADD_DRAFT_CONTEXT, Retry::Transient, |_| &variables)
+            .await;
+        self.tolerate(result.map(|_| ()))
     }
 
     async fn expect(&self, id: &str, expectations: i64) -> Result<(), Error> {

@@ -103,7 +103,9 @@ impl Run<'_> {
             let _ = noted.set(error.clone());
         });
         let body = reqwest::Body::wrap_stream(stream);
-        match self.pipeline.platform.artifact_import(upload, body).await {
+        let draft = self.work.draft().await?;
+        let platform = self.pipeline.platform.in_draft(draft.as_ref());
+        match platform.artifact_import(upload, body).await {
             Ok(_) => Ok(Copied::Yes),
             Err(error) => match broken.get() {
                 // The storage host was reached. What breaks this file off may do so for ever, as a scanner on the
@@ -117,13 +119,12 @@ impl Run<'_> {
     /// A file names its author and markings, and the platform refuses those it does not have. Before the
     /// first file they are sent ahead, and awaited.
     async fn ensure_author(&mut self, artifact: &Artifact, objects: &[Object]) -> Result<(), Stop> {
-        if !self.copied.is_empty()
-            || self
-                .pipeline
-                .platform
-                .object_known(&artifact.author)
-                .await?
-        {
+        if !self.copied.is_empty() {
+            return Ok(());
+        }
+        let draft = self.work.draft().await?;
+        let platform = self.pipeline.platform.in_draft(draft.as_ref());
+        if platform.object_known(&artifact.author).await? {
             return Ok(());
         }
         let mut ahead = Batch::default();
@@ -143,12 +144,7 @@ impl Run<'_> {
             .without_max_times()
             .build();
         for pause in pauses {
-            if self
-                .pipeline
-                .platform
-                .object_known(&artifact.author)
-                .await?
-            {
+            if platform.object_known(&artifact.author).await? {
                 return Ok(());
             }
             if begun.elapsed() > AUTHOR_TIMEOUT {
@@ -186,8 +182,15 @@ fn not_offered(error: virustotal::Error) -> Result<Copied, Stop> {
 fn not_imported(error: opencti::Error) -> Result<Copied, Stop> {
     match error {
         error if error.is_transient() => Ok(Copied::NotYet(error.into())),
-        // Author and markings may still be on their way; an older form of the operation is tried next.
-        error if error.is_missing_reference() || error.code() == Some(&Code::ValidationFailed) => {
+        // Author and markings may still be on their way; an older form of the operation, or another draft, is tried
+        // next.
+        error
+            if error.is_missing_reference()
+                || matches!(
+                    error.code(),
+                    Some(Code::ValidationFailed | Code::DraftLocked)
+                ) =>
+        {
             Ok(Copied::Spoilt(error.to_string()))
         }
         error if error.is_about_this_alone() => Ok(Copied::No(error.to_string())),

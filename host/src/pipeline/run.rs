@@ -47,6 +47,8 @@ pub struct Pipeline {
     pub connector_name: String,
     /// New notifications a run, at most.
     pub limit: Option<u64>,
+    /// Whether what a run brings waits in a draft.
+    pub validate_before_import: bool,
 }
 
 impl Pipeline {
@@ -172,7 +174,8 @@ impl<'a> Run<'a> {
             read_again_from: state.since(),
             state,
             answers: Arc::new(LiveAnswers::new(pipeline.source.clone(), platform.clone())),
-            work: Work::new(platform.clone(), pipeline.connector_id.clone(), name),
+            work: Work::new(platform.clone(), pipeline.connector_id.clone(), name)
+                .in_draft(pipeline.validate_before_import),
             batch: Batch::default(),
             batch_of: None,
             entries: Vec::new(),

@@ -22,6 +22,10 @@ fn needed(field: &str) -> &'static [&'static str] {
         "resetStateConnector" => &["MODULES_MODMANAGE"],
         "stixCoreObject" | "stixCyberObservables" | "incidents" => &["KNOWLEDGE"],
         "artifactImport" | "draftWorkspaceAdd" => &["KNOWLEDGE_KNUPDATE"],
+        "draftWorkspace" => &["KNOWLEDGE"],
+        "groups" | "users" | "userAdd" | "userAdminTokenAdd" | "userAdminTokenRevoke" => {
+            &["SETTINGS_SETACCESSES"]
+        }
         _ => &[],
     }
 }

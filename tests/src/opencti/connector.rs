@@ -39,6 +39,8 @@ pub struct Connector {
     pub updated_at: String,
     /// See [`QueueDetails`].
     pub queue: QueueDetails,
+    /// Who registered it last.
+    pub user_id: String,
     /// How often it registered.
     pub registrations: usize,
     /// How often it pinged.
@@ -50,7 +52,11 @@ pub struct Connector {
 
 impl Platform {
     /// `registerConnector`: idempotent, leaves the state alone.
-    pub(crate) fn register(&mut self, input: &Value) -> Result<Value, PlatformError> {
+    pub(crate) fn register(
+        &mut self,
+        user_id: &str,
+        input: &Value,
+    ) -> Result<Value, PlatformError> {
         let id = input["id"].as_str().unwrap_or_default().to_owned();
         let name = input["name"].as_str().unwrap_or_default().trim();
         if name.chars().count() < 2 {
@@ -73,12 +79,14 @@ impl Platform {
                 created_at: now.clone(),
                 updated_at: now.clone(),
                 queue: QueueDetails::default(),
+                user_id: user_id.to_owned(),
                 registrations: 0,
                 pings: 0,
                 stale_answers: 0,
             });
         connector.registration = input.clone();
         connector.updated_at = now;
+        connector.user_id = user_id.to_owned();
         connector.registrations += 1;
         self.connector(&id)
     }
@@ -140,7 +148,7 @@ impl Platform {
             "connector_state": connector.state,
             "connector_state_reset": connector.state_reset,
             "connector_state_timestamp": connector.state_timestamp,
-            "connector_user_id": self.user.id,
+            "connector_user_id": connector.user_id,
             "connector_queue_details": {
                 // Floats in the schema; JSON would write a whole number without a point.
                 "messages_number": float(connector.queue.messages_number),
@@ -152,11 +160,7 @@ impl Platform {
             "jwks": "{\"keys\":[]}",
             "config": {
                 "connection": self.queues.connection,
-                "s3": {
-                    "endpoint": "s3.invalid", "port": 9000, "use_ssl": false,
-                    "bucket_name": "opencti-bucket", "bucket_region": "us-east-1",
-                    "access_key": "simulated", "secret_key": "simulated",
-                },
+                "s3": self.s3,
                 "listen": format!("{prefix}listen_{id}"),
                 "listen_routing": format!("{prefix}listen_routing_{id}"),
                 "listen_exchange": format!("{prefix}amqp.connector.exchange"),

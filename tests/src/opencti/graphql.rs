@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::error::PlatformError;
 use super::platform::Platform;
-use super::resolver::{Effect, Root};
+use super::resolver::{Caller, Effect, Root};
 use super::upload::Upload;
 use super::version::Version;
 use crate::recorded::Recorded;
@@ -138,7 +138,7 @@ pub(crate) fn execute(
     platform: &Watched<Platform>,
     checked: &Checked,
     body: &Body,
-    retry_number: bool,
+    caller: Caller,
 ) -> (Value, Vec<Effect>) {
     let operation = match checked
         .document
@@ -161,12 +161,7 @@ pub(crate) fn execute(
         Ok(variables) => variables,
         Err(error) => return (refused("BAD_USER_INPUT", error.message()), Vec::new()),
     };
-    let root = Root::new(
-        platform,
-        operation.operation_type,
-        &body.uploads,
-        retry_number,
-    );
+    let root = Root::new(platform, operation.operation_type, &body.uploads, caller);
     let executed = Execution::new(schema, &checked.document)
         .operation(operation)
         .coerced_variable_values(&variables)

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::broker::Broker;
 use super::graphql::{self, Body, Request, refused};
-use super::platform::Platform;
-use super::resolver::Effect;
+use super::platform::{Platform, User};
+use super::resolver::{Caller, Effect};
 use super::upload::{self, Unreadable};
 use crate::fault::{Call, Fault};
 use crate::gate::Gate;
@@ -120,22 +120,39 @@ async fn respond(shared: &Shared, recorded: Recorded, body: &Body) -> Response {
     let dead_work = recorded.header("opencti-work-id").filter(|id| {
         version.checks_work_header() && shared.platform.read(|platform| platform.work(id).is_none())
     });
+    // An empty one is none, whatever draft the account works in.
+    let draft = recorded
+        .header("opencti-draft-id")
+        .filter(|id| !id.is_empty() && version.has_drafts());
+    let closed = shared
+        .platform
+        .read(|platform| platform.check_draft(draft).err());
     let response = if dead_work.is_some() {
         let error = refused("WORK_NOT_ALIVE", "Work is not alive");
         (StatusCode::INTERNAL_SERVER_ERROR, Json(error)).into_response()
-    } else if !authorized(shared, &recorded) {
+    } else if let Some(user) = authorized(shared, &recorded) {
+        let caller = Caller {
+            user,
+            retry_number: recorded.header("opencti-retry-number").is_some(),
+            draft: draft.map(str::to_owned),
+        };
+        match (closed, checked) {
+            (Some(error), _) => {
+                let error = json!({"errors": [error.to_json()]});
+                (StatusCode::INTERNAL_SERVER_ERROR, Json(error)).into_response()
+            }
+            (None, Ok(checked)) => {
+                Json(execute(shared, caller, &checked, body).await).into_response()
+            }
+            (None, Err(error)) => Json(json!({"errors": [error.to_json()]})).into_response(),
+        }
+    } else {
         // Not a 401: the user is just undefined, and every field asks for one.
         Json(refused(
             "AUTH_REQUIRED",
             "You must be logged in to do this.",
         ))
         .into_response()
-    } else {
-        let answer = match checked {
-            Ok(checked) => execute(shared, &recorded, &checked, body).await,
-            Err(error) => json!({"errors": [error.to_json()]}),
-        };
-        Json(answer).into_response()
     };
     match fault {
         Some(fault) => fault.spoil(response).await,
@@ -143,31 +160,32 @@ async fn respond(shared: &Shared, recorded: Recorded, body: &Body) -> Response {
     }
 }
 
-fn authorized(shared: &Shared, request: &Recorded) -> bool {
+/// Whose token it is, if that may use the API.
+fn authorized(shared: &Shared, request: &Recorded) -> Option<User> {
     let token = request
         .header("authorization")
-        .and_then(|it| it.strip_prefix("Bearer "));
+        .and_then(|it| it.strip_prefix("Bearer "))?;
     let may_use_token = |name: &String| name == "APIACCESS_USETOKEN" || name == "BYPASS";
-    token == Some(&shared.token)
-        && shared.platform.read(|platform| {
-            !platform.token_expired && platform.user.capabilities.iter().any(may_use_token)
-        })
+    let user = shared.platform.read(|platform| {
+        if platform.token_expired {
+            None
+        } else if token == shared.token {
+            Some(platform.user.clone())
+        } else {
+            platform.user_of_token(token)
+        }
+    })?;
+    user.capabilities.iter().any(may_use_token).then_some(user)
 }
 
 async fn execute(
     shared: &Shared,
-    request: &Recorded,
+    caller: Caller,
     checked: &graphql::Checked,
     body: &Body,
 ) -> Value {
-    let retry_number = request.header("opencti-retry-number").is_some();
-    let (answer, effects) = graphql::execute(
-        &shared.schema,
-        &shared.platform,
-        checked,
-        body,
-        retry_number,
-    );
+    let (answer, effects) =
+        graphql::execute(&shared.schema, &shared.platform, checked, body, caller);
     let Some(broker) = &shared.broker else {
         return answer;
     };
@@ -189,7 +207,7 @@ async fn sdl(State(shared): State<Arc<Shared>>, request: HttpRequest) -> Respons
     if !version.serves_schema() {
         return StatusCode::NOT_FOUND.into_response();
     }
-    if !authorized(&shared, &recorded) {
+    if authorized(&shared, &recorded).is_none() {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let answer = json!({"version": version.to_string(), "schema": shared.schema.to_string()});

@@ -83,6 +83,7 @@ impl Platform {
     /// `stixBundlePush`.
     pub(crate) fn push_bundle(
         &mut self,
+        user_id: &str,
         connector_id: &str,
         text: &str,
         work_id: Option<&str>,
@@ -111,7 +112,7 @@ impl Platform {
             connector_id: connector_id.to_owned(),
             via: Via::Api,
             work_id: Some(work_id),
-            applicant_id: Some(self.user.id.clone()),
+            applicant_id: Some(user_id.to_owned()),
             no_split: false,
             update: true,
             draft_id: None,
@@ -149,7 +150,7 @@ impl Platform {
         let applicant = message.applicant_id.as_deref().unwrap_or_default();
         let unreadable = if objects.is_empty() {
             Some("content without objects".to_owned())
-        } else if applicant != self.user.id {
+        } else if !self.is_user(applicant) {
             Some(format!("applicant_id \"{applicant}\" is not a user"))
         } else {
             None
@@ -176,11 +177,15 @@ impl Platform {
 
     fn import_one(&mut self, object: &Value, message: &Message) {
         let work = message.work_id.as_deref();
+        let draft = message.draft_id.as_deref();
         // The worker's requests carry the work's id, and newer platforms refuse those of a deleted one.
         if self.version.checks_work_header() && work.is_some_and(|id| self.work(id).is_none()) {
             return;
         }
-        let failure = self.refusal(object);
+        let failure = match self.check_draft(draft) {
+            Ok(()) => self.refusal(object, draft),
+            Err(error) => Some(format!("{}: {}", error.code, error.message)),
+        };
         if failure.is_none() {
             let origin = Origin {
                 applicant_id: message.applicant_id.clone().unwrap_or_default(),
@@ -188,7 +193,7 @@ impl Platform {
                 size: None,
                 now: self.instant(),
             };
-            self.store.upsert(object, origin);
+            self.upsert(draft, object, origin);
         }
         if let Some(work) = work {
             let source = object.to_string();
@@ -198,12 +203,12 @@ impl Platform {
     }
 
     /// Why the platform does not take an object.
-    fn refusal(&self, object: &Value) -> Option<String> {
+    fn refusal(&self, object: &Value, draft: Option<&str>) -> Option<String> {
         let planned = self.refusals.iter().find_map(|refusal| refusal(object));
         planned.or_else(|| bad_value(object)).or_else(|| {
             let missing: Vec<&str> = references(object)
                 .map(|(_, id)| id)
-                .filter(|id| !self.store.knows(id))
+                .filter(|id| !self.knows(draft, id))
                 .collect();
             (!missing.is_empty())
                 .then(|| format!("MISSING_REFERENCE_ERROR: {}", missing.join(", ")))

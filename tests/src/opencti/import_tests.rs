@@ -13,7 +13,7 @@ fn platform(version: &str) -> (Platform, String) {
     };
     let mut platform = Platform::new(version.parse().unwrap(), Vec::new(), queues);
     platform
-        .register(&json!({"id": "c", "name": "Connector"}))
+        .register("user", &json!({"id": "c", "name": "Connector"}))
         .unwrap();
     let work = platform.add_work("c", "run", true).unwrap();
     (platform, work["id"].as_str().unwrap().to_owned())
@@ -70,7 +70,12 @@ fn expectations_are_added_by_whom_the_release_says() {
             assert!(queued(&mut platform, &work, true, &objects));
         } else {
             platform
-                .push_bundle("c", &bundle(&objects).to_string(), Some(&work))
+                .push_bundle(
+                    &platform.user.id.clone(),
+                    "c",
+                    &bundle(&objects).to_string(),
+                    Some(&work),
+                )
                 .unwrap();
         }
         let work = platform.work(&work).unwrap();
@@ -149,7 +154,12 @@ fn a_paused_worker_takes_pushed_bundles_later_and_a_reset_purges_them() {
     let (mut platform, work) = platform("7.260817.0");
     platform.paused = true;
     platform
-        .push_bundle("c", &bundle(&[author()]).to_string(), Some(&work))
+        .push_bundle(
+            &platform.user.id.clone(),
+            "c",
+            &bundle(&[author()]).to_string(),
+            Some(&work),
+        )
         .unwrap();
     assert!(platform.store.is_empty());
     platform.paused = false;
@@ -157,7 +167,12 @@ fn a_paused_worker_takes_pushed_bundles_later_and_a_reset_purges_them() {
     assert_eq!(platform.store.len(), 1);
     platform.paused = true;
     platform
-        .push_bundle("c", &bundle(&[url(1)]).to_string(), Some(&work))
+        .push_bundle(
+            &platform.user.id.clone(),
+            "c",
+            &bundle(&[url(1)]).to_string(),
+            Some(&work),
+        )
         .unwrap();
     platform.reset("c").unwrap();
     platform.paused = false;
@@ -169,14 +184,21 @@ fn a_paused_worker_takes_pushed_bundles_later_and_a_reset_purges_them() {
 fn a_bundle_that_is_none_is_refused() {
     let (mut platform, _) = platform("7.260817.0");
     for text in ["", "{}", "{\"type\":\"bundle\",\"objects\":[]}"] {
-        let error = platform.push_bundle("c", text, None).unwrap_err();
+        let error = platform
+            .push_bundle(&platform.user.id.clone(), "c", text, None)
+            .unwrap_err();
         assert_eq!(
             (error.code.as_str(), error.message.as_str()),
             ("UNSUPPORTED_ERROR", "Invalid bundle")
         );
     }
     platform
-        .push_bundle("c", &bundle(&[author()]).to_string(), None)
+        .push_bundle(
+            &platform.user.id.clone(),
+            "c",
+            &bundle(&[author()]).to_string(),
+            None,
+        )
         .unwrap();
     assert!(
         platform

@@ -7,8 +7,10 @@
 //! whoever sends in dependency order never meets the difference.
 
 mod access;
+mod account;
 mod broker;
 mod connector;
+mod draft;
 mod error;
 mod graphql;
 mod http;
@@ -26,7 +28,9 @@ mod upload;
 mod version;
 mod work;
 
+pub use account::Account;
 pub use connector::{Connector, QueueDetails};
+pub use draft::Draft;
 pub use error::error_body;
 pub use graphql::Request;
 pub use import::{Delivery, Properties, Via};

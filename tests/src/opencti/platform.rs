@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::account::{Account, GROUP};
 use super::connector::Connector;
+use super::draft::Draft;
 use super::graphql::Request;
 use super::ids::internal_id;
 use super::import::{Delivery, Message, Refusal};
@@ -16,7 +18,8 @@ use super::work::Work;
 use crate::fault::Faults;
 use crate::secrets::Watch;
 
-/// The account whose token is accepted.
+/// Who calls.
+#[derive(Clone, Debug)]
 pub(crate) struct User {
     pub(crate) id: String,
     pub(crate) capabilities: Vec<String>,
@@ -34,7 +37,14 @@ pub(crate) struct Queues {
 /// The simulated platform.
 pub struct Platform {
     pub(crate) version: Version,
+    /// Whose token the tests know.
     pub(crate) user: User,
+    /// Names of groups.
+    pub groups: BTreeSet<String>,
+    /// Accounts that were made, in that order.
+    pub accounts: Vec<Account>,
+    /// What connectors are told of the platform's S3 storage: the fields of `S3Connection`.
+    pub(crate) s3: Value,
     pub(crate) queues: Queues,
     /// Registered connectors by id.
     pub connectors: BTreeMap<String, Connector>,
@@ -42,8 +52,8 @@ pub struct Platform {
     pub works: Vec<Work>,
     /// Everything imported.
     pub store: Store,
-    /// Draft workspaces: id and name.
-    pub drafts: BTreeMap<String, String>,
+    /// Draft workspaces in the order of their creation; a deleted one is gone.
+    pub drafts: Vec<Draft>,
     /// What reached the worker, in that order.
     pub deliveries: Vec<Delivery>,
     /// Requests to `/graphql` in the order of arrival.
@@ -80,11 +90,18 @@ impl Platform {
                 id: internal_id("user"),
                 capabilities,
             },
+            groups: BTreeSet::from([GROUP.to_owned()]),
+            accounts: Vec::new(),
+            s3: json!({
+                "endpoint": "s3.invalid", "port": 9000, "use_ssl": false,
+                "bucket_name": "opencti-bucket", "bucket_region": "us-east-1",
+                "access_key": "simulated", "secret_key": "simulated",
+            }),
             queues,
             connectors: BTreeMap::new(),
             works: Vec::new(),
             store: Store::default(),
-            drafts: BTreeMap::new(),
+            drafts: Vec::new(),
             deliveries: Vec::new(),
             requests: Vec::new(),
             validity_problems: BTreeSet::new(),
@@ -145,22 +162,15 @@ impl Platform {
             .count()
     }
 
-    pub(crate) fn me(&self) -> Value {
-        let capabilities: Vec<Value> = self
-            .user
+    pub(crate) fn me(&self, user: &User) -> Value {
+        let capabilities: Vec<Value> = user
             .capabilities
             .iter()
             .map(|name| json!({"id": internal_id(name), "name": name}))
             .collect();
         json!({
-            "id": self.user.id, "name": "Connector", "user_email": "connector@simulator.example",
+            "id": user.id, "name": "Connector", "user_email": "connector@simulator.example",
             "capabilities": capabilities,
         })
-    }
-
-    pub(crate) fn add_draft(&mut self, name: &str) -> Value {
-        let id = internal_id(&format!("draft {} {name}", self.drafts.len()));
-        self.drafts.insert(id.clone(), name.to_owned());
-        json!({"id": id, "name": name})
     }
 }

@@ -11,8 +11,12 @@ const DEFAULT_FIRST: u64 = 25;
 
 impl Platform {
     /// `stixCoreObject`: null where the id is unknown, or names a relationship or a marking.
-    pub(crate) fn core_object(&self, id: &str) -> Result<Value, PlatformError> {
-        match self.store.get(id) {
+    pub(crate) fn core_object(
+        &self,
+        draft: Option<&str>,
+        id: &str,
+    ) -> Result<Value, PlatformError> {
+        match self.find(draft, id) {
             None => Ok(Value::Null),
             Some(stored) if ["relationship", "marking-definition"].contains(&kind(stored)) => {
                 Ok(Value::Null)
@@ -22,27 +26,36 @@ impl Platform {
     }
 
     /// `stixCyberObservables`.
-    pub(crate) fn observables(&self, arguments: &Value) -> Result<Value, PlatformError> {
+    pub(crate) fn observables(
+        &self,
+        draft: Option<&str>,
+        arguments: &Value,
+    ) -> Result<Value, PlatformError> {
         let types = arguments["types"].as_array();
-        self.connection(arguments, |stored| {
+        self.connection(draft, arguments, |stored| {
             let (name, observable) = entity_type(stored);
             observable && types.is_none_or(|types| types.iter().any(|it| it == name))
         })
     }
 
     /// `incidents`.
-    pub(crate) fn incidents(&self, arguments: &Value) -> Result<Value, PlatformError> {
-        self.connection(arguments, |stored| kind(stored) == "incident")
+    pub(crate) fn incidents(
+        &self,
+        draft: Option<&str>,
+        arguments: &Value,
+    ) -> Result<Value, PlatformError> {
+        self.connection(draft, arguments, |stored| kind(stored) == "incident")
     }
 
     /// A page of the objects that are wanted and match the filters. Its cursor is a position.
     fn connection(
         &self,
+        draft: Option<&str>,
         arguments: &Value,
         wanted: impl Fn(&Stored) -> bool,
     ) -> Result<Value, PlatformError> {
         let mut matching = Vec::new();
-        for stored in self.store.iter().filter(|it| wanted(it)) {
+        for stored in self.visible(draft).filter(|it| wanted(it)) {
             if arguments["filters"].is_null() || group_matches(&arguments["filters"], stored)? {
                 matching.push(stored);
             }

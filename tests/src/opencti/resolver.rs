@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::access;
 use super::error::PlatformError;
-use super::platform::Platform;
+use super::platform::{Platform, User};
 use super::upload::Upload;
 use crate::watched::Watched;
 
@@ -23,13 +23,22 @@ pub(crate) enum Effect {
     Purge(String),
 }
 
+/// Who asks, and what the headers of the request say.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) user: User,
+    /// `opencti-retry-number` was sent.
+    pub(crate) retry_number: bool,
+    /// `opencti-draft-id`.
+    pub(crate) draft: Option<String>,
+}
+
 /// The root of a query or a mutation.
 pub(crate) struct Root<'p> {
     platform: &'p Watched<Platform>,
     kind: OperationType,
     uploads: &'p BTreeMap<String, Upload>,
-    /// The header `opencti-retry-number` was sent.
-    retry_number: bool,
+    caller: Caller,
     effects: RefCell<Vec<Effect>>,
 }
 
@@ -38,13 +47,13 @@ impl<'p> Root<'p> {
         platform: &'p Watched<Platform>,
         kind: OperationType,
         uploads: &'p BTreeMap<String, Upload>,
-        retry_number: bool,
+        caller: Caller,
     ) -> Self {
         Self {
             platform,
             kind,
             uploads,
-            retry_number,
+            caller,
             effects: RefCell::default(),
         }
     }
@@ -59,25 +68,32 @@ impl<'p> Root<'p> {
 
     fn query(&self, field: &str, arguments: &Value) -> Result<Value, PlatformError> {
         let id = text(arguments, "id");
+        let draft = self.caller.draft.as_deref();
         self.platform.read(|platform| match field {
             "about" => Ok(json!({"version": platform.version.to_string()})),
-            "me" => Ok(platform.me()),
+            "me" => Ok(platform.me(&self.caller.user)),
             "connector" => Ok(platform.connector(id).unwrap_or(Value::Null)),
             "work" => Ok(platform.work_json(id)),
             "isWorkAlive" => Ok(json!(platform.work(id).is_some())),
-            "stixCoreObject" => platform.core_object(id),
-            "stixCyberObservables" => platform.observables(arguments),
-            "incidents" => platform.incidents(arguments),
+            "stixCoreObject" => platform.core_object(draft, id),
+            "stixCyberObservables" => platform.observables(draft, arguments),
+            "incidents" => platform.incidents(draft, arguments),
+            "draftWorkspace" => Ok(platform.draft_json(id)),
+            "groups" => platform.groups_json(&arguments["filters"]),
+            "users" => platform.accounts_json(&arguments["filters"]),
             _ => Err(unanswered(field)),
         })
     }
 
     fn mutation(&self, field: &str, arguments: &Value) -> Result<Value, PlatformError> {
         let id = text(arguments, "id");
+        let user = &self.caller.user.id;
         match field {
             "registerConnector" => {
                 let input = &arguments["input"];
-                let connector = self.platform.edit(|platform| platform.register(input))?;
+                let connector = self
+                    .platform
+                    .edit(|platform| platform.register(user, input))?;
                 self.after(Effect::Declare(text(input, "id").to_owned()));
                 Ok(connector)
             }
@@ -109,20 +125,32 @@ impl<'p> Root<'p> {
                     (text(arguments, "connectorId"), text(arguments, "bundle"));
                 let work = arguments["work_id"].as_str();
                 self.platform
-                    .edit(|platform| platform.push_bundle(connector, bundle, work))?;
+                    .edit(|platform| platform.push_bundle(user, connector, bundle, work))?;
                 Ok(json!(true))
             }
             "artifactImport" => {
                 let upload = self.uploads.get(text(arguments, "file"));
                 let upload = upload
                     .ok_or_else(|| PlatformError::new("BAD_USER_INPUT", "Upload value invalid."))?;
-                let strict = self.retry_number;
                 self.platform
-                    .edit(|platform| platform.import_artifact(upload, arguments, strict))
+                    .edit(|platform| platform.import_artifact(upload, arguments, &self.caller))
             }
             "draftWorkspaceAdd" => {
                 let name = text(&arguments["input"], "name");
                 Ok(self.platform.edit(|platform| platform.add_draft(name)))
+            }
+            "userAdd" => self
+                .platform
+                .edit(|platform| platform.add_account(&arguments["input"])),
+            "userAdminTokenAdd" => {
+                let (user, name) = (text(arguments, "userId"), text(&arguments["input"], "name"));
+                self.platform
+                    .edit(|platform| platform.add_token(user, name))
+            }
+            "userAdminTokenRevoke" => {
+                let user = text(arguments, "userId");
+                self.platform
+                    .edit(|platform| platform.revoke_token(user, id))
             }
             _ => Err(unanswered(field)),
         }
@@ -142,8 +170,7 @@ impl ObjectValue for Root<'_> {
         info: &'a ResolveInfo<'a>,
     ) -> Result<ResolvedValue<'a>, FieldError> {
         let field = info.field_name();
-        self.platform
-            .read(|platform| access::check(field, &platform.user.capabilities))?;
+        access::check(field, &self.caller.user.capabilities)?;
         let arguments = arguments(info);
         if field == "workEdit" {
             return Ok(ResolvedValue::object(WorkEdit {

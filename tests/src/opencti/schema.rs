@@ -20,6 +20,7 @@ pub fn of(version: &Version) -> Result<Valid<Schema>> {
     schema.types.retain(|_, definition| match definition {
         ExtendedType::Object(it) => keep_component(&mut it.make_mut().directives, version),
         ExtendedType::InputObject(it) => keep_component(&mut it.make_mut().directives, version),
+        ExtendedType::Enum(it) => keep_component(&mut it.make_mut().directives, version),
         _ => true,
     });
     for definition in schema.types.values_mut() {

@@ -9,8 +9,10 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::access::CONNECTOR_ROLE;
+use super::account::TOKEN_PREFIX;
 use super::broker::{Broker, connection_details};
 use super::connector::QueueDetails;
+use super::draft::Draft;
 use super::graphql::Request;
 use super::http::{Shared, router};
 use super::import::Delivery;
@@ -21,6 +23,7 @@ use super::version::Version;
 use super::work::Work;
 use crate::fault::{Call, Fault};
 use crate::gate::Gate;
+use crate::s3;
 use crate::secrets::{Secrets, Watch};
 use crate::serve::{Listening, bind};
 use crate::watched::Watched;
@@ -66,6 +69,13 @@ impl Options {
             version: text.parse()?,
             ..Self::default()
         })
+    }
+
+    /// The default options with the token of an administrator.
+    #[must_use]
+    pub fn administrator(mut self) -> Self {
+        self.capabilities = vec!["BYPASS".to_owned()];
+        self
     }
 
     /// The default options without some of the capabilities.
@@ -147,6 +157,10 @@ impl Server {
             "password of RabbitMQ",
             password.as_str().unwrap_or_default(),
         );
+        // Every token that the platform will make begins so.
+        secrets.add("OPENCTI_TOKEN that the platform made", TOKEN_PREFIX);
+        secrets.add("S3_ACCESS_KEY that the platform tells", s3::ACCESS_KEY);
+        secrets.add("S3_SECRET_KEY that the platform tells", s3::SECRET_KEY);
         secrets
     }
 
@@ -214,7 +228,18 @@ impl Server {
         Ok(())
     }
 
-    /// All imported objects, as they are after all imports, in the order of their first.
+    /// All drafts that were not deleted, in the order of their creation.
+    #[must_use]
+    pub fn drafts(&self) -> Vec<Draft> {
+        self.read(|platform| platform.drafts.clone())
+    }
+
+    /// A human takes over all that is in a draft, which is closed then.
+    pub fn validate_draft(&self, id: &str) {
+        self.edit(|platform| platform.validate_draft(id));
+    }
+
+    /// All imported objects but those in drafts, as they are after all imports, in the order of their first.
     #[must_use]
     pub fn objects(&self) -> Vec<Value> {
         self.read(|platform| platform.store.iter().map(|it| it.object.clone()).collect())
@@ -300,7 +325,7 @@ impl Server {
         self.edit(|platform| {
             let input = json!({"id": connector_id, "name": "Seeded", "type": "EXTERNAL_IMPORT"});
             platform
-                .register(&input)
+                .register(&platform.user.id.clone(), &input)
                 .map_err(|it| anyhow::anyhow!("{it:?}"))?;
             if let Some(connector) = platform.connectors.get_mut(connector_id) {
                 connector.state = Some(state.to_owned());
@@ -398,6 +423,12 @@ impl Server {
     #[must_use]
     pub fn queue_name(&self, connector_id: &str) -> String {
         self.read(|platform| format!("{}push_{connector_id}", platform.queues.prefix))
+    }
+
+    /// Changes what connectors are told of the platform's S3 storage from their next registration on: the fields of
+    /// `S3Connection`.
+    pub fn tell_s3(&self, change: impl FnOnce(&mut Value)) {
+        self.edit(|platform| change(&mut platform.s3));
     }
 
     /// Changes what connectors are told of RabbitMQ from their next registration on: the fields of

@@ -42,7 +42,7 @@ pub(crate) struct Origin {
 }
 
 /// All objects, in the order of their first import.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Store {
     objects: Vec<Stored>,
     positions: HashMap<String, usize>,

@@ -11,6 +11,7 @@ use super::graphql::Body;
 use super::ids::standard_id;
 use super::platform::Platform;
 use super::query::node;
+use super::resolver::Caller;
 use super::store::Origin;
 use crate::body::Hashes;
 
@@ -116,23 +117,24 @@ fn malformed(message: &str) -> Unreadable {
 }
 
 impl Platform {
-    /// `artifactImport`. `strict`: a reference that is not there is an error; otherwise the platform
-    /// silently creates the artifact without it (protocol section 1, `opencti-retry-number`).
+    /// `artifactImport`. With `opencti-retry-number`, a reference that is not there is an error; otherwise the platform
+    /// silently creates the artifact without it (protocol section 1).
     pub(crate) fn import_artifact(
         &mut self,
         upload: &Upload,
         arguments: &Value,
-        strict: bool,
+        caller: &Caller,
     ) -> Result<Value, PlatformError> {
+        let draft = caller.draft.as_deref();
         let author: Vec<&str> = arguments["createdBy"].as_str().into_iter().collect();
-        let author = self.resolve(&author, strict)?;
+        let author = self.resolve(&author, caller)?;
         let markings: Vec<&str> = arguments["objectMarking"]
             .as_array()
             .into_iter()
             .flatten()
             .filter_map(Value::as_str)
             .collect();
-        let markings = self.resolve(&markings, strict)?;
+        let markings = self.resolve(&markings, caller)?;
         let mut object = json!({
             "type": "artifact",
             "hashes": {"MD5": upload.md5, "SHA-1": upload.sha1, "SHA-256": upload.sha256},
@@ -157,20 +159,21 @@ impl Platform {
             object["x_opencti_description"] = json!(description);
         }
         let origin = Origin {
-            applicant_id: self.user.id.clone(),
-            draft_id: None,
+            applicant_id: caller.user.id.clone(),
+            draft_id: caller.draft.clone(),
             size: Some(upload.size),
             now: self.instant(),
         };
-        let id = self.store.upsert(&object, origin);
-        self.store.get(&id).map_or(Ok(Value::Null), node)
+        let id = self.upsert(draft, &object, origin);
+        self.find(draft, &id).map_or(Ok(Value::Null), node)
     }
 
-    /// Those of the ids that are there; all of them must be if `strict`.
-    fn resolve(&self, ids: &[&str], strict: bool) -> Result<Vec<String>, PlatformError> {
-        let (known, missing): (Vec<&str>, Vec<&str>) =
-            ids.iter().partition(|id| self.store.knows(id));
-        if strict && !missing.is_empty() {
+    /// Those of the ids that are there; all of them must be where the caller sent `opencti-retry-number`.
+    fn resolve(&self, ids: &[&str], caller: &Caller) -> Result<Vec<String>, PlatformError> {
+        let (known, missing): (Vec<&str>, Vec<&str>) = ids
+            .iter()
+            .partition(|id| self.knows(caller.draft.as_deref(), id));
+        if caller.retry_number && !missing.is_empty() {
             let message = format!("Element(s) not found: {}", missing.join(", "));
             return Err(PlatformError::new("MISSING_REFERENCE_ERROR", message));
         }

@@ -54,6 +54,11 @@ impl Version {
         self.has([6, 1, 0])
     }
 
+    /// Draft workspaces, and the header `opencti-draft-id` (section 12).
+    pub(crate) fn has_drafts(&self) -> bool {
+        self.has([6, 4, 0])
+    }
+
     /// `opencti-work-id` of a work that is gone refuses the request (section 1).
     pub(crate) fn checks_work_header(&self) -> bool {
         self.has([6, 9, 19])

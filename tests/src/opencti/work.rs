@@ -285,7 +285,7 @@ mod tests {
         };
         let mut platform = Platform::new(version.parse().unwrap(), Vec::new(), queues);
         platform
-            .register(&json!({"id": "c", "name": "Connector"}))
+            .register("user", &json!({"id": "c", "name": "Connector"}))
             .unwrap();
         let work = platform.add_work("c", "run", true).unwrap();
         (platform, work["id"].as_str().unwrap().to_owned())

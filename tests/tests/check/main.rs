@@ -7,6 +7,7 @@
 
 mod broker;
 mod cases;
+mod settings;
 
 use std::fmt;
 

@@ -60,7 +60,8 @@ pub(super) fn run(
 async fn check_peers(basis: &Basis) -> Vec<Check> {
     let platform_and_queue = async {
         let (mut checks, platform) = opencti::check(basis).await;
-        checks.extend(sinks::check_queue(basis, platform).await);
+        checks.extend(sinks::check_queue(basis, &platform).await);
+        checks.extend(sinks::check_s3(basis, &platform).await);
         checks
     };
     let (mut checks, platform_and_queue) =

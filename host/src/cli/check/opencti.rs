@@ -77,6 +77,12 @@ pub(super) async fn check(basis: &Basis) -> (Vec<Check>, Usable) {
         }
     };
     checks.push(Check::ok(TOKEN, format!("account {:?}", account.name)));
+    if let Some(connector) = &basis.parts.connector
+        && let Err(error) = client.check_release(connector)
+    {
+        checks.push(Check::failed(VERSION, error.setting(), error));
+        return unusable(checks, "OpenCTI is too old");
+    }
     checks.push(Check::ok(VERSION, version));
     checks.push(capabilities(&account, basis));
     let usable = match account.lacks(Purpose::Connector).is_empty() {
@@ -97,13 +103,20 @@ fn failed_token(error: &Error) -> Check {
 }
 
 fn capabilities(account: &Account, basis: &Basis) -> Check {
-    let sinks = basis.parts.connector.as_ref().map(|it| &it.sinks);
-    let has_works = sinks.is_none_or(|sinks| sinks.queue.is_some());
+    let connector = basis.parts.connector.as_ref();
+    let has_works = connector.is_none_or(|it| it.sinks.queue.is_some());
+    if connector.is_some_and(|it| it.service_account.is_some()) {
+        return service_account(account);
+    }
     let mut missing = account.lacks(Purpose::Connector);
     if has_works {
         missing.extend(account.lacks(Purpose::Works));
-        missing.dedup();
     }
+    if has_works && connector.is_some_and(|it| it.validate_before_import) {
+        missing.extend(account.lacks(Purpose::Drafts));
+    }
+    missing.sort_unstable();
+    missing.dedup();
     let advice = "put the account into the group Connectors";
     if !missing.is_empty() {
         let words = format!("missing: {}; {advice}", missing.join(", "));
@@ -130,6 +143,19 @@ fn capabilities(account: &Account, basis: &Basis) -> Check {
     }
     let words = format!("{}; {advice}", lost.join("; "));
     Check::warning(CAPABILITIES, Some("OPENCTI_TOKEN"), words)
+}
+
+/// Where the connector works as an account of its own, which the platform's group gives all that it needs.
+fn service_account(account: &Account) -> Check {
+    let missing = account.lacks(Purpose::ServiceAccount);
+    if missing.is_empty() {
+        return Check::ok(CAPABILITIES, "may make an account for the connector");
+    }
+    let words = format!(
+        "missing: {}; only an administrator's token makes an account for the connector",
+        missing.join(", ")
+    );
+    Check::failed(CAPABILITIES, Some("OPENCTI_TOKEN"), words)
 }
 
 /// The lines that are still missing, as skipped.

@@ -5,14 +5,15 @@ use super::opencti::Usable;
 use super::report::Check;
 use super::{PATIENCE, Patience, REFUSED};
 use crate::config::{BrokerOverrides, Connector, Http, Queue};
-use crate::delivery::{BrokerFailure, Error, probe_broker, probe_directory};
+use crate::delivery::{BrokerFailure, Error, probe_broker, probe_directory, probe_s3};
 use crate::opencti::{self, Client, Registration};
 
 const QUEUE: &str = "queue";
+const S3: &str = "s3";
 const DIRECTORY: &str = "directory";
 
 /// One line, none where nothing is sent to the platform's workers.
-pub(super) async fn check_queue(basis: &Basis, platform: Usable) -> Option<Check> {
+pub(super) async fn check_queue(basis: &Basis, platform: &Usable) -> Option<Check> {
     let Some(connector) = &basis.parts.connector else {
         return Some(Check::skipped(QUEUE, REFUSED));
     };
@@ -23,12 +24,12 @@ pub(super) async fn check_queue(basis: &Basis, platform: Usable) -> Option<Check
         (Ok(_), None) => return Some(Check::skipped(QUEUE, super::NO_NETWORK)),
     };
     Some(match queue {
-        Queue::Api => check_api(&platform),
+        Queue::Api => check_api(platform),
         // The platform would be told a name that is not known without it.
         Queue::Amqp(_) if basis.prefix.is_none() => {
             Check::skipped(QUEUE, "the connector has no name without the guest")
         }
-        Queue::Amqp(overrides) => check_broker(&platform, connector, overrides, http).await,
+        Queue::Amqp(overrides) => check_broker(platform, connector, overrides, http).await,
     })
 }
 
@@ -61,7 +62,7 @@ async fn check_broker(
             Err(error) => return Check::failed(QUEUE, error.setting(), error),
         }
     }
-    let registration = match register(platform, connector).await {
+    let registration = match register(QUEUE, platform, connector).await {
         Ok(registration) => registration,
         Err(failed) => return failed,
     };
@@ -79,23 +80,63 @@ fn lets_us_publish(address: &str) -> String {
     format!("RabbitMQ at {address} lets us publish")
 }
 
-async fn register(platform: &Client, connector: &Connector) -> Result<Registration, Check> {
+async fn register(
+    line: &'static str,
+    platform: &Client,
+    connector: &Connector,
+) -> Result<Registration, Check> {
     let answer = Patience::begin().wait(platform.register_once(connector));
     match answer.await {
         Ok(Ok(registration)) => Ok(registration),
-        Ok(Err(error)) => Err(not_registered(&error)),
+        Ok(Err(error)) => Err(not_registered(line, &error)),
         Err(late) => {
             let words = format!("OpenCTI does not register the connector: {late}");
-            Err(Check::failed(QUEUE, None, words))
+            Err(Check::failed(line, None, words))
         }
     }
 }
 
-fn not_registered(error: &opencti::Error) -> Check {
+fn not_registered(line: &'static str, error: &opencti::Error) -> Check {
     let words = format!("OpenCTI does not register the connector: {error}");
-    Check::failed(QUEUE, error.setting(), words)
+    Check::failed(line, error.setting(), words)
 }
 
+/// One line, none where nothing is put into S3. What the settings do not say of it the platform tells those whom it
+/// registers.
+pub(super) async fn check_s3(basis: &Basis, platform: &Usable) -> Option<Check> {
+    let connector = basis.parts.connector.as_ref()?;
+    let settings = connector.sinks.s3.as_ref()?;
+    let Some(http) = &basis.http else {
+        return Some(Check::skipped(S3, super::NO_NETWORK));
+    };
+    let platform = match platform {
+        Ok(platform) => platform,
+        Err(reason) => return Some(Check::skipped(S3, *reason)),
+    };
+    let probe = async |told: Option<&Registration>| {
+        let told = told.and_then(|registration| registration.s3.as_ref());
+        let probed = probe_s3(settings, told, platform.version(), http);
+        Patience::begin().wait(probed).await
+    };
+    let (probed, registered) = match probe(None).await {
+        Ok(Err(Error::S3Unknown { .. })) => match register(S3, platform, connector).await {
+            Ok(registration) => (
+                probe(Some(&registration)).await,
+                "; to learn of it, the connector was registered on OpenCTI",
+            ),
+            Err(failed) => return Some(failed),
+        },
+        probed => (probed, ""),
+    };
+    Some(match probed {
+        Ok(Ok(bucket)) => Check::ok(
+            S3,
+            format!("{bucket} lets us look into it; writing was not tried{registered}"),
+        ),
+        Ok(Err(error)) => Check::failed(S3, error.setting(), format!("{error}{registered}")),
+        Err(late) => Check::failed(S3, Some("S3_ENDPOINT"), late),
+    })
+}
 /// One line, none where nothing is written to a directory.
 pub(super) fn check_directory(basis: &Basis) -> Option<Check> {
     let connector = basis.parts.connector.as_ref()?;

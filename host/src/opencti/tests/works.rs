@@ -91,3 +91,41 @@ async fn expectations_are_not_counted_twice() {
     let tries = platform.received("addExpectations").len();
     assert_eq!(tries, 2, "the lock is tried again, the timeout is not");
 }
+
+#[tokio::test]
+async fn a_run_has_one_draft_until_a_human_closes_it() {
+    let platform = Platform::start("7.260817.0").await;
+    let client = platform.client();
+    client.read_version().await.unwrap();
+    let outside = Work::new(client.clone(), "c".to_owned(), "run".to_owned());
+    assert_eq!(outside.draft().await.unwrap(), None);
+    assert!(platform.model().works.is_empty());
+
+    let work = outside.in_draft(true);
+    let first = work.draft().await.unwrap().unwrap();
+    assert_eq!(work.draft().await.unwrap().as_ref(), Some(&first));
+    assert_eq!(platform.model().drafts, ["work_c_0.json"]);
+
+    platform.model().drafts[0].clear();
+    let second = work.draft().await.unwrap().unwrap();
+    assert_ne!(first.id(), second.id());
+    let shown: Vec<_> = platform
+        .received("addDraftContext")
+        .iter()
+        .map(|it| (it.variables["id"].clone(), it.variables["draft"].clone()))
+        .collect();
+    let expected = [first, second].map(|it| ("work_c_0".into(), it.id().into()));
+    assert_eq!(shown, expected);
+}
+
+#[tokio::test]
+async fn a_draft_does_without_a_work_that_is_gone() {
+    let platform = Platform::start("7.260817.0").await;
+    let client = platform.client();
+    client.read_version().await.unwrap();
+    platform.instead("workAdd", [Instead::Error("FORBIDDEN_ACCESS", "no")]);
+    let work = Work::new(client, "c".to_owned(), "the run".to_owned()).in_draft(true);
+    assert!(work.draft().await.unwrap().is_some());
+    assert_eq!(platform.model().drafts, ["the run.json"]);
+    assert!(platform.received("addDraftContext").is_empty());
+}

@@ -1,0 +1,103 @@
+//! What is checked only where a setting wants it: S3, drafts, an account of the connector's own.
+
+use anyhow::{Context as _, Result};
+use connector_tests::opencti::Options;
+use connector_tests::s3;
+
+use super::{Line, Stage, lines};
+
+/// The only line that is not `ok`, or the one of this name where all are.
+async fn line(stage: &Stage, name: &str) -> Result<Line> {
+    let finished = stage.check().await?;
+    let lines = lines(&finished);
+    let mut wrong: Vec<&Line> = lines.iter().filter(|it| it.0 != "ok").collect();
+    wrong.retain(|it| it.0 != "skipped");
+    let found = match wrong[..] {
+        [] => lines.iter().find(|it| it.1 == name),
+        [line] => Some(line),
+        _ => None,
+    };
+    let found = found.with_context(|| finished.output.clone())?.clone();
+    assert_eq!(finished.success, found.0 == "ok", "{}", finished.output);
+    assert_eq!(found.1, name, "{}", finished.output);
+    Ok(found)
+}
+
+#[tokio::test]
+async fn the_bucket_is_looked_into() -> Result<()> {
+    let s3 = s3::Server::start().await?;
+    let mut stage = Stage::new(Options::default()).await?;
+    let told = s3.connection();
+    stage.platform.tell_s3(|s3| *s3 = told);
+    stage.host = stage.host.variable("CONNECTOR_SEND_TO_S3", "true");
+    let (state, _, words) = line(&stage, "s3").await?;
+    assert_eq!(state, "ok");
+    assert!(
+        words.contains("writing was not tried; to learn of it, the connector was registered"),
+        "{words}"
+    );
+    assert!(s3.keys()?.is_empty());
+
+    for (variable, value, expected) in [
+        ("S3_SECRET_KEY", "another-secret-key", "S3_ACCESS_KEY: "),
+        ("S3_PORT", "1", "S3_ENDPOINT: "),
+        (
+            "CONNECTOR_SEND_TO_S3_BUCKET",
+            "another",
+            "CONNECTOR_SEND_TO_S3_BUCKET: ",
+        ),
+    ] {
+        let host = stage.host.clone();
+        stage.host = host.clone().variable(variable, value);
+        let (state, _, words) = line(&stage, "s3").await?;
+        assert_eq!(state, "failed", "{variable}: {words}");
+        assert!(words.starts_with(expected), "{variable}: {words}");
+        stage.host = host;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_settings_want_must_be_had() -> Result<()> {
+    let setting = |name: &'static str| {
+        move |stage: Stage| Stage {
+            host: stage.host.variable(name, "true"),
+            ..stage
+        }
+    };
+    let drafts = "CONNECTOR_VALIDATE_BEFORE_IMPORT";
+    let account = "CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT";
+    let lacking = |capability| Options::default().without(&[capability]);
+    for (options, name, on, expected) in [
+        (
+            Options::version("6.9.22")?,
+            "opencti-version",
+            account,
+            "CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT: CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT needs OpenCTI 7.260224.0",
+        ),
+        (
+            lacking("SETTINGS_SETACCESSES"),
+            "opencti-capabilities",
+            account,
+            "OPENCTI_TOKEN: missing: SETTINGS_SETACCESSES; only an administrator's token",
+        ),
+        (
+            lacking("SETTINGS_SETACCESSES"),
+            "opencti-capabilities",
+            drafts,
+            "all that a connector needs",
+        ),
+    ] {
+        let stage = setting(on)(Stage::new(options).await?);
+        let stage = match on == drafts {
+            true => Stage {
+                host: stage.host.variable("CONNECTOR_SEND_TO_QUEUE", "false"),
+                ..stage
+            },
+            false => stage,
+        };
+        let (_, _, words) = line(&stage, name).await?;
+        assert!(words.starts_with(expected), "{words}");
+    }
+    Ok(())
+}
