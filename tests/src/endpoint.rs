@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::host::Running;
+use crate::watched::PATIENCE;
 
 /// Where the connector says that it can be asked.
 ///
@@ -44,4 +46,30 @@ pub async fn get(address: SocketAddr, path: &str) -> Result<String> {
     let (head, body) = ask(address, "GET", path).await?;
     ensure!(head.starts_with("HTTP/1.1 200 "), "{path}: {head}");
     Ok(body)
+}
+
+/// `/status.json`.
+///
+/// # Errors
+/// When there is none.
+pub async fn status(address: SocketAddr) -> Result<Value> {
+    Ok(serde_json::from_str(&get(address, "/status.json").await?)?)
+}
+
+/// The same, once VirusTotal has told the quota, which is asked beside the run.
+///
+/// # Errors
+/// When that does not happen in time.
+pub async fn status_with_quota(address: SocketAddr) -> Result<Value> {
+    let told = async {
+        loop {
+            let status = status(address).await?;
+            if status["quota"][0].is_object() {
+                return Ok(status);
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, told)
+        .await
+        .context("the quota is not told")?
 }

@@ -7,13 +7,11 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 
 use anyhow::Result;
-use connector_tests::endpoint::{address, get};
+use connector_tests::endpoint::{address, get, status_with_quota};
 use connector_tests::fixtures::Scenario;
 use connector_tests::host::{Host, workspace};
-use connector_tests::watched::PATIENCE;
 use connector_tests::{opencti, virustotal};
 use promql_parser::parser::{self, Expr, VectorSelector};
 use promql_parser::util::{ExprVisitor, walk_expr};
@@ -142,16 +140,6 @@ fn queries(dashboard: &Value) -> Vec<String> {
     queries
 }
 
-/// The metrics once VirusTotal has told the quota, which is asked beside the run.
-async fn metrics_with_quota(address: SocketAddr) -> Result<String> {
-    loop {
-        let text = get(address, "/metrics").await?;
-        if text.contains("connector_quota_allowed{") {
-            return Ok(text);
-        }
-    }
-}
-
 #[tokio::test]
 async fn every_query_names_metrics_and_labels_that_exist() -> Result<()> {
     let dashboard = dashboard();
@@ -171,7 +159,8 @@ async fn every_query_names_metrics_and_labels_that_exist() -> Result<()> {
     let mut running = host.start(&["run"])?;
     let address = address(&mut running).await?;
     running.until_logged("notifications read").await?;
-    let text = tokio::time::timeout(PATIENCE, metrics_with_quota(address)).await??;
+    status_with_quota(address).await?;
+    let text = get(address, "/metrics").await?;
     let metrics = read_metrics(&text);
     for query in queries {
         let missing = Asked::of(&query).missing(&metrics);
@@ -182,7 +171,7 @@ async fn every_query_names_metrics_and_labels_that_exist() -> Result<()> {
     for legend in texts_of(&dashboard, "legendFormat") {
         for label in legend.split("{{").skip(1) {
             let (label, _) = label.split_once("}}").unwrap();
-            assert!(labels.contains(label) || label == "instance", "{legend}");
+            assert!(labels.contains(label) || ADDED.contains(&label), "{legend}");
         }
     }
     running.end().await?;

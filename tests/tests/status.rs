@@ -3,11 +3,10 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
-use connector_tests::endpoint::{address, ask, get};
+use connector_tests::endpoint::{address, ask, status, status_with_quota};
 use connector_tests::fixtures::Scenario;
 use connector_tests::host::Host;
 use connector_tests::virustotal::{Notification, World};
-use connector_tests::watched::PATIENCE;
 use connector_tests::{opencti, virustotal};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -50,20 +49,6 @@ impl Stage {
     }
 }
 
-async fn status(address: SocketAddr) -> Result<Value> {
-    Ok(serde_json::from_str(&get(address, "/status.json").await?)?)
-}
-
-/// The status once VirusTotal has told the quota, which is asked beside the run.
-async fn status_with_quota(address: SocketAddr) -> Result<Value> {
-    loop {
-        let status = status(address).await?;
-        if status["quota"][0].is_object() {
-            return Ok(status);
-        }
-    }
-}
-
 /// The value of a metric with these labels, written as Prometheus writes them.
 fn metric(text: &str, name: &str) -> Result<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
@@ -91,7 +76,7 @@ async fn a_run_is_told_in_the_same_numbers_everywhere() -> Result<()> {
     let mut running = stage.host.start(&["run"])?;
     let address = address(&mut running).await?;
     running.until_logged("notifications read").await?;
-    let status = tokio::time::timeout(PATIENCE, status_with_quota(address)).await??;
+    let status = status_with_quota(address).await?;
     let (_, metrics) = ask(address, "GET", "/metrics").await?;
 
     let run = &status["runs"][0];

@@ -9,11 +9,10 @@ mod samples;
 mod shown;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 
 use anyhow::Result;
 use connector_tests::chromium::{Chromium, Page, View};
-use connector_tests::endpoint::{address, ask, get};
+use connector_tests::endpoint::{address, ask, status, status_with_quota};
 use connector_tests::fixtures::Scenario;
 use connector_tests::host::Host;
 use connector_tests::virustotal::{Notification, World};
@@ -106,10 +105,6 @@ async fn opened<'a>(chromium: &'a mut Chromium, url: &str, view: View) -> Result
     Ok(page)
 }
 
-async fn status(address: SocketAddr) -> Result<Value> {
-    Ok(serde_json::from_str(&get(address, "/status.json").await?)?)
-}
-
 #[tokio::test]
 async fn all_numbers_of_the_status_stand_on_the_page() -> Result<()> {
     let Some(mut chromium) = Chromium::start()? else {
@@ -120,6 +115,7 @@ async fn all_numbers_of_the_status_stand_on_the_page() -> Result<()> {
     let address = address(&mut running).await?;
     let url = format!("http://{address}/");
     chromium.open(&url, DESKTOP).await?.until(IS_IDLE).await?;
+    status_with_quota(address).await?;
     for view in [DESKTOP, PHONE] {
         let before = status(address).await?;
         let mut page = opened(&mut chromium, &url, view).await?;
