@@ -153,7 +153,7 @@ async fn releases_have_drafts_or_are_refused_by_the_setting() -> Result<()> {
     assert!(!run.success, "{}", run.log);
     assert_eq!(
         run.messages("ERROR"),
-        ["CONNECTOR_VALIDATE_BEFORE_IMPORT needs OpenCTI 6.4.0 or newer, and this is 6.3.13"]
+        ["CONNECTOR_VALIDATE_BEFORE_IMPORT: this needs OpenCTI 6.4.0 or newer, and this is 6.3.13"]
     );
     assert!(stage.platform.requests_of("registerConnector").is_empty());
     Ok(())

@@ -14,10 +14,8 @@ use connector_tests::fixtures::Scenario;
 use connector_tests::host::{Host, Running};
 use connector_tests::understudy::stamped;
 use connector_tests::virustotal::{Notification, World};
-use connector_tests::{opencti, registry, virustotal};
+use connector_tests::{endpoint, opencti, registry, virustotal};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 const PREFIX: &str = "VIRUSTOTAL_LIVEHUNT_NOTIFICATIONS";
 
@@ -231,21 +229,6 @@ async fn a_guest_that_fails_at_work_is_rolled_back_and_costs_no_notification() -
     Ok(())
 }
 
-/// What a GET answers.
-async fn get(url: &str) -> Result<String> {
-    let (host, path) = url
-        .strip_prefix("http://")
-        .and_then(|it| it.split_once('/'))
-        .context("no address")?;
-    let mut stream = TcpStream::connect(host).await?;
-    let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;
-    Ok(body.to_owned())
-}
-
 #[tokio::test]
 async fn metrics_and_status_tell_of_guests() -> Result<()> {
     let stage = Stage::new(10, 10, Duration::ZERO).await?;
@@ -260,10 +243,8 @@ async fn metrics_and_status_tell_of_guests() -> Result<()> {
     deploy(&stage.path(), &stamped("1.2.0", "none")?)?;
     running.until_logged("1.2.0 takes over").await?;
 
-    let log = running.log();
-    let (_, rest) = log.split_once("status at ").context("no address")?;
-    let address = rest.split('"').next().context("no address")?;
-    let status: Value = serde_json::from_str(&get(address).await?)?;
+    let address = endpoint::address(&mut running).await?;
+    let status = endpoint::status(address).await?;
     assert_eq!(status["guest"]["version"], "1.2.0", "{status}");
     let changes = status["guest_changes"].as_array().context("no changes")?;
     let events: Vec<&Value> = changes.iter().map(|it| &it["event"]).collect();
@@ -271,7 +252,7 @@ async fn metrics_and_status_tell_of_guests() -> Result<()> {
     let reason = changes[1]["reason"].as_str().context("no reason")?;
     assert!(reason.starts_with("in the rehearsal of item"), "{reason}");
 
-    let metrics = get(&address.replace("status.json", "metrics")).await?;
+    let metrics = endpoint::get(address, "/metrics").await?;
     for line in [
         "connector_guest_changes_total{event=\"refused\"} 1",
         "connector_guest_traps_total{guest=\"understudy\",version=\"1.2.0\"} 0",

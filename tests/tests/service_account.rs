@@ -174,7 +174,7 @@ async fn a_release_without_tokens_of_accounts_is_refused_by_the_setting() -> Res
     assert_eq!(
         run.messages("ERROR"),
         [
-            "CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT needs OpenCTI 7.260224.0 or newer, and this is 6.9.22"
+            "CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT: this needs OpenCTI 7.260224.0 or newer, and this is 6.9.22"
         ]
     );
     Ok(())

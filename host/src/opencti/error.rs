@@ -63,7 +63,7 @@ pub enum Error {
         limit: usize,
     },
     /// The platform is too old for what a setting wants.
-    #[error("{setting} needs OpenCTI {since} or newer, and this is {version}")]
+    #[error("{setting}: this needs OpenCTI {since} or newer, and this is {version}")]
     TooOld {
         /// Name of the setting.
         setting: &'static str,

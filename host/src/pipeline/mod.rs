@@ -15,6 +15,7 @@ mod removals;
 mod report;
 mod retry;
 mod run;
+mod settle;
 mod stop;
 
 pub use answers::LiveAnswers;

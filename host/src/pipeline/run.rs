@@ -11,12 +11,13 @@ use tokio_util::sync::CancellationToken;
 use super::answers::LiveAnswers;
 use super::decide::{Decision, decide_live};
 use super::explain::feed_request;
-use super::observer::{Fate, Observer, Settled};
+use super::observer::{Fate, Observer};
 use super::remark::log_remark;
 use super::report::{End, Report};
+use super::settle::Entry;
 use super::stop::Stop;
 use crate::delivery::{Batch, Deliverer, Object};
-use crate::opencti::{self, Generation, Saved, StateKeeper, Work};
+use crate::opencti::{self, Generation, StateKeeper, Work};
 use crate::runtime::{Emission, Guest, Item, Live};
 use crate::state::State;
 use crate::step::Step;
@@ -87,31 +88,31 @@ pub(super) enum Task {
 /// One run under way.
 pub(super) struct Run<'a> {
     pub(super) pipeline: &'a Pipeline,
-    task: Task,
+    pub(super) task: Task,
     started: Instant,
     /// Requests before the run.
     source_requests: Requests,
     platform_requests: u64,
     /// The clock of the run: one time for all items.
     pub(super) now: u64,
-    generation: Generation,
+    pub(super) generation: Generation,
     /// Checkpoint at the run's begin.
     begun_at: u64,
     /// From when a run without a back-fill would have read.
-    read_again_from: u64,
+    pub(super) read_again_from: u64,
     pub(super) state: State,
     answers: Arc<LiveAnswers>,
     pub(super) work: Work,
-    batch: Batch,
+    pub(super) batch: Batch,
     /// The guest that decided on all of the batch.
     batch_of: Option<Guest>,
     /// What became of the items behind the checkpoint, in feed order.
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     /// SHA-256 of the files copied in this run.
     pub(super) copied: HashSet<String>,
     pub(super) report: Report,
     counted_against_limit: u64,
-    observer: &'a dyn Observer,
+    pub(super) observer: &'a dyn Observer,
 }
 
 /// What an item is called, from its reading to its end.
@@ -119,25 +120,6 @@ struct Origin {
     id: ItemId,
     observed: u64,
     subject: Option<Subject>,
-}
-
-/// An item that is decided on.
-pub(super) struct Entry {
-    pub(super) id: String,
-    pub(super) observed: u64,
-    pub(super) subject: Option<Subject>,
-    pub(super) fate: Fate,
-}
-
-impl Entry {
-    fn settled(&self) -> Settled<'_> {
-        Settled {
-            id: &self.id,
-            observed: self.observed,
-            subject: self.subject.as_ref(),
-            fate: &self.fate,
-        }
-    }
 }
 
 impl<'a> Run<'a> {
@@ -207,7 +189,7 @@ impl<'a> Run<'a> {
         self.report.duration = self.started.elapsed();
     }
 
-    fn tell_progress(&mut self) {
+    pub(super) fn tell_progress(&mut self) {
         self.count_cost();
         self.observer.progress(&self.report);
     }
@@ -410,117 +392,5 @@ impl<'a> Run<'a> {
         }
         self.batch.extend(objects);
         Ok(())
-    }
-
-    pub(super) fn note(&mut self, id: String, observed: u64, subject: Option<Subject>, fate: Fate) {
-        self.report.decided_to = self.report.decided_to.max(observed);
-        self.entries.push(Entry {
-            id,
-            observed,
-            subject,
-            fate,
-        });
-    }
-
-    /// Delivers the batch; moves the checkpoint and pushes it; removes what is acknowledged.
-    async fn flush(&mut self) -> Result<(), Stop> {
-        if self.entries.is_empty() {
-            return Ok(());
-        }
-        let pipeline = self.pipeline;
-        if !self.batch.is_empty() {
-            Step::BatchReady.reached();
-            pipeline
-                .deliverer
-                .deliver(&self.batch, Some(&self.work))
-                .await?;
-            Step::BatchDelivered.reached();
-            self.report.bundles += 1;
-            for object in self.batch.objects() {
-                self.report.count_object(&object.id);
-            }
-            self.batch.clear();
-        }
-        let entries = std::mem::take(&mut self.entries);
-        self.report_failures(&entries).await;
-        for entry in &entries {
-            self.mark(entry);
-            self.report.done_to = self.report.done_to.max(entry.observed);
-        }
-        Step::StateMarked.reached();
-        self.save().await?;
-        for entry in &entries {
-            self.observer.settled(&entry.settled());
-        }
-        self.tell_progress();
-        self.remove_delivered().await
-    }
-
-    /// Pushes the state to the platform.
-    pub(super) async fn save(&self) -> Result<(), Stop> {
-        let state = self.state.to_json();
-        match self.pipeline.keeper.save(self.generation, state).await? {
-            Saved::Stored => {
-                Step::StateSaved.reached();
-                Ok(())
-            }
-            Saved::Reset => Err(Stop::Reset),
-        }
-    }
-
-    fn mark(&mut self, entry: &Entry) {
-        match &entry.fate {
-            Fate::Failed(_) => self.report.failed += 1,
-            Fate::Gone => self.report.gone += 1,
-            Fate::Delivered { .. } => self.report.delivered += 1,
-            Fate::Skipped { filter, .. } => self.report.count_skip(filter),
-        }
-        match (&entry.fate, self.task) {
-            (Fate::Failed(reason), Task::Feed | Task::BackFill(_)) => {
-                self.mark_failed(entry, reason);
-            }
-            (Fate::Failed(reason), Task::Failures) => {
-                self.state.mark_failed_again(&entry.id, reason);
-            }
-            // No run reads it again: a fingerprint would take the place of one that is needed.
-            (_, Task::BackFill(_)) if entry.observed < self.read_again_from => {
-                self.state.forget_failed(&entry.id);
-            }
-            (_, Task::Feed | Task::BackFill(_)) => {
-                self.state.mark_done(&entry.id, entry.observed);
-            }
-            (_, Task::Failures) => {
-                self.state.forget_failed(&entry.id);
-            }
-        }
-        if let Fate::Delivered { acknowledge: true } = entry.fate {
-            self.mark_for_removal(&entry.id);
-        }
-    }
-
-    fn mark_failed(&mut self, entry: &Entry, reason: &str) {
-        let dropped = self.state.mark_failed(&entry.id, entry.observed, reason);
-        if let Some(dropped) = dropped {
-            self.report.forgotten += 1;
-            tracing::warn!(
-                notification = dropped.id,
-                reason = dropped.reason,
-                "the list of failed notifications is full: the oldest is forgotten"
-            );
-        }
-    }
-
-    /// Shows failures on the work. That it cannot be shown is no reason to stop.
-    async fn report_failures(&self, entries: &[Entry]) {
-        if !self.pipeline.deliverer.has_queue() {
-            return;
-        }
-        for entry in entries {
-            if let Fate::Failed(reason) = &entry.fate
-                && let Err(error) = self.work.report_error(reason, &entry.id).await
-            {
-                tracing::warn!(%error, "cannot report a failed notification on the work");
-            }
-        }
     }
 }

@@ -155,7 +155,7 @@ async fn all_that_is_well_has_a_line_too() -> Result<()> {
     assert_eq!(names, ALL);
     let guest = &found[1].2;
     assert!(
-        guest.starts_with("livehunt ") && guest.contains(", contract 1.0.0, from /"),
+        guest.starts_with("livehunt ") && guest.contains(", contract 1.1.0, from /"),
         "{guest}"
     );
     let url = stage.platform.url();

@@ -73,7 +73,7 @@ async fn what_the_settings_want_must_be_had() -> Result<()> {
             Options::version("6.9.22")?,
             "opencti-version",
             account,
-            "CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT: CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT needs OpenCTI 7.260224.0",
+            "CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT: this needs OpenCTI 7.260224.0",
         ),
         (
             lacking("SETTINGS_SETACCESSES"),
