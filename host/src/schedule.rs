@@ -1,19 +1,15 @@
 //! When to run: after each period, at once after a reset in the user interface, and not while the platform
 //! has too much to do.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Connector;
 use crate::opencti::Info;
-use crate::pipeline::{End, Observer, Pipeline, Report, Settled};
+use crate::pipeline::{End, Observer, Pipeline, Report};
 use crate::state::{FIRST_RUN_SECONDS, State};
-
-/// Time between two lines of the log about one run.
-const TIME_A_STEP: Duration = Duration::from_secs(60);
 
 /// Runs until stopped, or once where the settings say so. Answers the report of the last run.
 ///
@@ -74,13 +70,6 @@ async fn run_once(
         Some(since) => tracing::info!(since, "a back-fill begins"),
         None => tracing::info!(since = state.since(), "a run begins"),
     }
-    let steps = Steps::new(observer);
-    // Whoever asked for a back-fill watches that one closer.
-    let observer = if again_from.is_some() {
-        observer
-    } else {
-        &steps
-    };
     let report = pipeline
         .run(generation, state, again_from, stop, observer)
         .await;
@@ -96,55 +85,6 @@ async fn run_once(
         _ => tracing::info!("{}", report.summary()),
     }
     report
-}
-
-/// Lets the log tell how far a run is: when its first batch is done, and now and then after that.
-struct Steps<'a> {
-    observer: &'a dyn Observer,
-    told: Mutex<Option<Instant>>,
-}
-
-impl<'a> Steps<'a> {
-    fn new(observer: &'a dyn Observer) -> Self {
-        Self {
-            observer,
-            told: Mutex::new(None),
-        }
-    }
-}
-
-impl Observer for Steps<'_> {
-    fn begun(&self, at: Timestamp) {
-        self.observer.begun(at);
-    }
-
-    fn progress(&self, report: &Report) {
-        self.observer.progress(report);
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if report.done() == 0 || told.is_some_and(|told| told.elapsed() < TIME_A_STEP) {
-            return;
-        }
-        *told = Some(Instant::now());
-        tracing::info!(
-            read = report.read,
-            skipped = report.skipped_in_all(),
-            delivered = report.delivered,
-            failed = report.failed,
-            "the run goes on"
-        );
-    }
-
-    fn settled(&self, notification: &Settled<'_>) {
-        self.observer.settled(notification);
-    }
-
-    fn ended(&self, report: &Report) {
-        self.observer.ended(report);
-    }
-
-    fn wants_subjects(&self) -> bool {
-        self.observer.wants_subjects()
-    }
 }
 
 /// The state, and where a back-fill reads from: no later than a run without it would, or the checkpoint would pass
@@ -207,7 +147,7 @@ async fn is_held_back(pipeline: &Pipeline, connector: &Connector) -> bool {
     let next = next_run(connector.period);
     show(pipeline, |info| {
         info.buffering = full;
-        info.queue_messages_size = size;
+        info.queue_messages_size = Some(size);
         if full {
             info.next_run = next;
         }

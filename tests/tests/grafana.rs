@@ -132,7 +132,13 @@ fn read_metrics(text: &str) -> BTreeMap<String, BTreeSet<String>> {
 /// All queries: of panels and annotations, and what the variables are filled from.
 fn queries(dashboard: &Value) -> Vec<String> {
     let mut queries = texts_of(dashboard, "expr");
-    for definition in texts_of(dashboard, "definition") {
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    for variable in variables {
+        let Some(definition) = variable["definition"].as_str() else {
+            continue;
+        };
+        // The one is shown, the other is asked.
+        assert_eq!(variable["query"]["query"], definition);
         let values = definition.strip_prefix("label_values(").unwrap();
         let (query, label) = values.strip_suffix(')').unwrap().rsplit_once(", ").unwrap();
         queries.push(format!("sum by ({label}) ({query})"));

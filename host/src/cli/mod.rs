@@ -15,6 +15,7 @@ mod metadata;
 mod retry;
 mod run;
 mod start;
+mod steps;
 mod summary;
 mod tree;
 mod version;

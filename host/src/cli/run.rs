@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::back_fill;
 use super::connect::{self, Peers};
 use super::start::Setup;
+use super::steps::Steps;
 use super::summary;
 use crate::config::{Http, Settings};
 use crate::guest_source::Watcher;
@@ -91,7 +92,7 @@ async fn connect_and_run(
 ) -> anyhow::Result<Option<Report>> {
     let connector = &settings.connector;
     if let Some(settings) = &connector.status {
-        status::serve(settings, board.clone(), stop.clone()).await?;
+        status::serve(settings, board.clone()).await?;
     }
     let peers = Peers::new(&settings, http)?;
     let Some((peers, registration)) =
@@ -128,9 +129,10 @@ async fn connect_and_run(
             with_progress,
         )));
     }
-    if let Some(since) = since {
-        observers.push(Box::new(back_fill::Progress::new(since)));
-    }
+    observers.push(match since {
+        Some(since) => Box::new(back_fill::Progress::new(since)),
+        None => Box::new(Steps::default()),
+    });
     let runs = schedule::run(&pipeline, connector, &stop, &observers, since);
     let report = connect::within_grace(&stop, runs).await.flatten();
     pipeline.keeper.stop().await;

@@ -45,14 +45,19 @@ pub struct Info {
     pub buffering: bool,
     /// Size of the queue at which runs are held back, in megabytes (10^6 bytes).
     pub queue_threshold: f64,
-    /// Size of the queue, in megabytes (10^6 bytes).
-    pub queue_messages_size: f64,
+    /// Size of the queue, in megabytes (10^6 bytes), where it is known; else the platform is told 0, as by pycti.
+    #[serde(serialize_with = "or_zero")]
+    pub queue_messages_size: Option<f64>,
     /// Start of the next run.
     #[serde(rename = "next_run_datetime", serialize_with = "whole_seconds")]
     pub next_run: Option<jiff::Timestamp>,
     /// Start of the last run.
     #[serde(rename = "last_run_datetime", serialize_with = "whole_seconds")]
     pub last_run: Option<jiff::Timestamp>,
+}
+
+fn or_zero<S: Serializer>(size: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(size.unwrap_or_default())
 }
 
 fn whole_seconds<S: Serializer>(
@@ -168,7 +173,7 @@ impl StateKeeper {
             run_and_terminate: connector.run_and_terminate,
             buffering: false,
             queue_threshold: connector.queue_threshold,
-            queue_messages_size: 0.0,
+            queue_messages_size: None,
             next_run: None,
             last_run: None,
         };

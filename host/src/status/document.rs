@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::board::{Board, Record, Run, timestamp};
 use super::guests;
+use crate::opencti::Info;
 use crate::pipeline::{End, Report};
 
 /// All that the connector shows of itself.
@@ -35,12 +36,19 @@ pub(super) fn status(board: &Board) -> Value {
         "guest": guests::status(board.guests()),
         "guest_changes": guests::changes(board.guests()),
         "quota": board.quotas(),
-        "queue": info.map(|info| json!({
-            "megabytes": info.queue_messages_size,
-            "threshold_megabytes": connector.queue_threshold,
-            "held_back": info.buffering,
-        })),
+        "queue": info.and_then(|info| queue(&info, connector.queue_threshold)),
         "errors": board.troubles().latest(),
+    })
+}
+
+/// None where the platform does not tell its size.
+fn queue(info: &Info, threshold: f64) -> Option<Value> {
+    info.queue_messages_size.map(|megabytes| {
+        json!({
+            "megabytes": megabytes,
+            "threshold_megabytes": threshold,
+            "held_back": info.buffering,
+        })
     })
 }
 

@@ -189,7 +189,8 @@ fn measure_state(board: &Board, state_label: &str) {
     if let Some(lag) = record.lag(state.as_ref(), Timestamp::now()) {
         gauge!("connector_checkpoint_lag_seconds").set(lag as f64);
     }
-    if let Some(peers) = board.peers() {
-        gauge!("connector_queue_bytes").set(peers.keeper.info().queue_messages_size * 1e6);
+    let info = board.peers().map(|peers| peers.keeper.info());
+    if let Some(megabytes) = info.and_then(|info| info.queue_messages_size) {
+        gauge!("connector_queue_bytes").set(megabytes * 1e6);
     }
 }

@@ -11,6 +11,7 @@ mod quota;
 mod server;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
@@ -19,7 +20,6 @@ use axum::routing::get;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_util::layers::{PrefixLayer, Stack};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 pub use board::{Board, Peers};
 
@@ -49,15 +49,15 @@ pub enum StatusError {
     Recorder,
 }
 
-/// Serves the page, `/status.json`, `/metrics`, `/healthz` and `/readyz` at an address, until stopped.
+/// Histograms keep every value until somebody reads them, or this long.
+const UPKEEP: Duration = Duration::from_secs(60);
+
+/// Serves the page, `/status.json`, `/metrics`, `/healthz` and `/readyz` at an address, as long as the process lives:
+/// that it stops is shown too.
 ///
 /// # Errors
 /// When the address cannot be listened at.
-pub async fn serve(
-    settings: &Status,
-    board: Board,
-    stop: CancellationToken,
-) -> Result<(), StatusError> {
+pub async fn serve(settings: &Status, board: Board) -> Result<(), StatusError> {
     let address = settings.address;
     let prometheus = install_recorder(settings.metrics_prefix.clone())?;
     metrics::describe();
@@ -66,12 +66,17 @@ pub async fn serve(
         .map_err(|error| StatusError::Listen { address, error })?;
     let address = listener.local_addr().unwrap_or(address);
     tracing::info!("status at http://{address}/, metrics at http://{address}/metrics");
-    tokio::spawn(server::serve(
-        listener,
-        router(prometheus, settings, board),
-        stop,
-    ));
+    tokio::spawn(keep_up(prometheus.clone()));
+    tokio::spawn(server::serve(listener, router(prometheus, settings, board)));
     Ok(())
+}
+
+async fn keep_up(prometheus: PrometheusHandle) {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    loop {
+        ticks.tick().await;
+        prometheus.run_upkeep();
+    }
 }
 
 /// Lets all metrics of this process be rendered, under names that begin with the prefix.

@@ -10,7 +10,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 /// Connections at a time; more wait in the backlog of the operating system.
 const CONNECTIONS: usize = 16;
@@ -24,15 +23,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a connection that cannot be taken, when the process has no file left for it.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Answers until stopped.
-pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = accept(listener, router) => {}
-    }
-}
-
-async fn accept(listener: TcpListener, router: Router) {
+/// Answers as long as it is polled.
+pub(super) async fn serve(listener: TcpListener, router: Router) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     // It is never closed.
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {

@@ -1,5 +1,6 @@
 //! States that a run between simulators does not come to.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use anyhow::Result;
@@ -7,11 +8,12 @@ use axum::Router;
 use axum::response::{Html, Json};
 use axum::routing::get;
 use connector_tests::chromium::Chromium;
+use connector_tests::endpoint::{address, status_with_quota};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::shown::{MARKUP, assert_equal, assert_looks, assert_safe};
-use super::{DESKTOP, PHONE, opened};
+use super::{DESKTOP, PHONE, Stage, opened};
 
 const PAGE: &str = include_str!("../../../host/src/status/page.html");
 
@@ -25,9 +27,7 @@ fn never_run() -> Value {
             "id": "0d9f4a52-5f5e-4a57-9a3c-2f7a3f7f4c11", "name": "A connector", "version": "1.0.0",
             "started": "2026-11-26T08:00:01Z", "time": "2026-11-26T10:21:30Z",
         },
-        "activity": {
-            "state": "waiting for the platform", "since": "2026-11-26T10:20:00Z", "words": "connection refused",
-        },
+        "activity": {"state": "waiting for the platform", "since": "2026-11-26T10:20:00Z"},
         "platform": {
             "url": "https://opencti.example", "version": null, "registered": false, "last_ping": null,
             "pings": 0, "ping_errors": 0,
@@ -35,7 +35,7 @@ fn never_run() -> Value {
         "run": null, "next_run": null, "runs": [],
         "totals": {"runs": 0, "read": 0, "skipped": {}, "delivered": 0, "failed": 0, "gone": 0},
         "notifications": [],
-        "checkpoint": {"date": null, "lag_seconds": null, "failed_items": 0, "to_remove": 0},
+        "checkpoint": {"date": null, "lag_seconds": null, "failed_items": null, "to_remove": null},
         "guest": {
             "name": "livehunt", "version": "1.0.0", "digest": format!("sha256:{}", "0123456789abcdef".repeat(4)),
             "contract": "1.1.0", "size": 694_678, "calls": 2, "traps": 0, "instances": 1, "busy_seconds": 0.001,
@@ -88,8 +88,7 @@ fn busy() -> Value {
     let mut status = never_run();
     let mut going_on = run(FILTERS);
     going_on["end"] = Value::Null;
-    status["activity"] =
-        json!({"state": "running", "since": "2026-11-26T10:20:00Z", "words": long});
+    status["activity"]["state"] = "running".into();
     status["platform"] = json!({
         "url": format!("https://{}.example", "platform".repeat(8)), "version": "7.260817.0", "registered": true,
         "last_ping": "2026-11-26T10:21:12Z", "pings": 12_345, "ping_errors": 1,
@@ -117,6 +116,44 @@ fn busy() -> Value {
     });
     status["errors"] = vec![error; 20].into();
     status
+}
+
+/// Where names stand that are the status's own, and not those of filters, types or attributes.
+const NAMED: [&str; 11] = [
+    "",
+    "/connector",
+    "/activity",
+    "/platform",
+    "/totals",
+    "/checkpoint",
+    "/guest",
+    "/runs/0",
+    "/runs/0/source_requests",
+    "/notifications/0",
+    "/quota/0",
+];
+
+#[tokio::test]
+async fn samples_have_the_names_that_are_served() -> Result<()> {
+    let stage = Stage::new().await?;
+    let mut running = stage.host.start(&["run"])?;
+    let address = address(&mut running).await?;
+    running.until_logged("notifications read").await?;
+    let served = status_with_quota(address).await?;
+    for pointer in NAMED {
+        let names = |status: &Value| -> BTreeSet<String> {
+            let found = status.pointer(pointer).and_then(Value::as_object);
+            found
+                .into_iter()
+                .flat_map(|it| it.keys().cloned())
+                .collect()
+        };
+        let expected = names(&served);
+        assert!(!expected.is_empty(), "{pointer} in {served}");
+        assert_eq!(names(&busy()), expected, "{pointer}");
+    }
+    running.end().await?;
+    Ok(())
 }
 
 /// A server of the page with one status.
