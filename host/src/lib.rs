@@ -2,7 +2,7 @@
 //! moves the bytes between VirusTotal, OpenCTI and RabbitMQ.
 //!
 //! Imports run downwards only: `cli` → `schedule`, `swap`, `status` → `pipeline` → `runtime`, `virustotal`, `opencti`,
-//! `delivery` → `config` → `guest_source`; `state`, `step` and `telemetry` know nobody.
+//! `delivery` → `config` → `guest_source`, `telemetry`; `state` and `step` know nobody.
 
 pub mod cli;
 pub mod config;

@@ -96,12 +96,7 @@ impl Explaining<'_> {
                 Element::Found(item) => item,
                 Element::Gone(words) | Element::Refused(words) => bail!("{id}: {words}"),
             };
-            let item = Item {
-                id: item.id.as_str().to_owned(),
-                observed: item.observed,
-                document: item.document.as_str().to_owned(),
-            };
-            self.tell(item, &answers).await?;
+            self.tell(Item::from(&item), &answers).await?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use super::raw::Raw;
 use super::reader::{Reader, boolean, is_placeholder, list};
 use super::settings::{Connector, OpenCti, ServiceAccount, Settings, Source, Status, Verify};
 use super::unknown;
+use crate::telemetry::Level;
 
 /// What the host takes from the guest's description.
 #[derive(Debug, Clone, Default)]
@@ -87,6 +88,7 @@ pub fn load(raw: &Raw, guest: &GuestDefaults) -> Result<Settings, Invalid> {
 pub fn load_parts(raw: &Raw, guest: Option<&GuestDefaults>) -> Parts {
     let no_guest = GuestDefaults::default();
     let mut reader = Reader::new(raw, guest.unwrap_or(&no_guest));
+    reader.logging();
     let opencti = reader.opencti();
     let connector = reader.connector();
     let source = guest.and_then(|_| reader.source_settings());
@@ -156,6 +158,15 @@ pub fn json_logging(raw: &Raw) -> Option<bool> {
 }
 
 impl Reader<'_> {
+    /// What the log is started with before all else is read.
+    fn logging(&mut self) {
+        let level = self.host("CONNECTOR_LOG_LEVEL");
+        self.parsed(level, "debug, info, warn or error", |text| {
+            text.parse::<Level>().ok()
+        });
+        self.boolean("OPENCTI_JSON_LOGGING");
+    }
+
     /// `None` only when a problem has been noted, as in the other parts.
     fn opencti(&mut self) -> Option<OpenCti> {
         let entry = self.host("OPENCTI_URL");

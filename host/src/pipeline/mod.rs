@@ -9,6 +9,7 @@ mod answers;
 mod artifacts;
 mod decide;
 mod explain;
+mod feed;
 mod observer;
 mod remark;
 mod removals;
@@ -20,7 +21,8 @@ mod stop;
 
 pub use answers::LiveAnswers;
 pub use decide::{Answers, Decided, Decision, decide, decide_live};
-pub use explain::{Explained, explain, read_element, retention};
+pub use explain::{Explained, explain};
+pub use feed::{feed_request, read_element, retention};
 pub use observer::{Fate, Observer, Settled, Unobserved};
 pub use remark::log_remark;
 pub use report::{End, Report};

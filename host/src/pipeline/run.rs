@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answers::LiveAnswers;
 use super::decide::{Decision, decide_live};
-use super::explain::feed_request;
+use super::feed::feed_request;
 use super::observer::{Fate, Observer};
 use super::remark::log_remark;
 use super::report::{End, Report};
@@ -308,11 +308,7 @@ impl<'a> Run<'a> {
                         id: item.id.clone(),
                         observed: item.observed,
                     };
-                    let contract_item = Arc::new(Item {
-                        id: item.id.as_str().to_owned(),
-                        observed: item.observed,
-                        document: item.document.as_str().to_owned(),
-                    });
+                    let contract_item = Arc::new(Item::from(&item));
                     let decided = decide_live(guests, contract_item, now, &**answers).await;
                     (origin, decided)
                 }

@@ -122,6 +122,27 @@ fn of_virustotal() -> Vec<Case> {
             )],
         },
         Case {
+            fault: "VirusTotal is out of order",
+            options: Options::default,
+            arrange: |stage, host| {
+                let trouble = Fault::Status(503, error_body("TransientError", "try again"));
+                stage.virustotal.fault(path("/users/"), trouble);
+                host
+            },
+            expected: &[
+                (
+                    "skipped",
+                    "virustotal-key",
+                    "VirusTotal is out of order, and did not look at it",
+                ),
+                (
+                    "warning",
+                    "virustotal-quota",
+                    "VirusTotal does not tell what is left: ",
+                ),
+            ],
+        },
+        Case {
             fault: "a licence without what the guest reads",
             options: Options::default,
             arrange: |stage, host| {
@@ -269,12 +290,20 @@ fn of_this_machine() -> Vec<Case> {
             options: Options::default,
             arrange: |_, host| {
                 host.variable("OPENCTI_TOKEN", "")
+                    .variable("CONNECTOR_LOG_LEVEL", "loud")
+                    .variable("OPENCTI_JSON_LOGGING", "perhaps")
                     .variable("CONNECTOR_DURATION_PERIOD", "soon")
                     .variable("OPENCTI_TOKN", "a")
                     .setting("LIMIT", "0")
                     .setting("TLP_LEVEL", "purple")
             },
             expected: &[
+                ("failed", "settings", "CONNECTOR_LOG_LEVEL: found \"loud\""),
+                (
+                    "failed",
+                    "settings",
+                    "OPENCTI_JSON_LOGGING: found \"perhaps\"",
+                ),
                 ("failed", "settings", "OPENCTI_TOKEN: not set; expected"),
                 (
                     "failed",
@@ -318,6 +347,21 @@ fn of_this_machine() -> Vec<Case> {
                     "guest",
                     "CONNECTOR_GUEST: cannot read the guest /nowhere.wasm",
                 ),
+                ("skipped", "virustotal", NO_NAMES),
+                ("skipped", "virustotal-key", NO_NAMES),
+                ("skipped", "virustotal-quota", NO_NAMES),
+                ("skipped", "virustotal-feed", NO_NAMES),
+            ],
+        },
+        Case {
+            fault: "another guest than the one that is pinned",
+            options: Options::default,
+            arrange: |_, host| {
+                let pin = format!("sha256:{}", "0".repeat(64));
+                host.variable("CONNECTOR_GUEST_DIGEST", pin)
+            },
+            expected: &[
+                ("failed", "guest", "CONNECTOR_GUEST_DIGEST: "),
                 ("skipped", "virustotal", NO_NAMES),
                 ("skipped", "virustotal-key", NO_NAMES),
                 ("skipped", "virustotal-quota", NO_NAMES),

@@ -11,7 +11,7 @@ use super::report::Check;
 use super::{NO_NETWORK, PATIENCE};
 use crate::cli::start::{self, Setup};
 use crate::config::{self, Http, OpenCti, Parts, Problem, Raw, Source};
-use crate::guest_source::GuestSource;
+use crate::guest_source::{GuestSource, Refusal};
 use crate::runtime::{Guest, LoadError, Pool, Remark, Severity};
 use crate::swap::{Unfit, Workshop, defaults};
 
@@ -121,14 +121,26 @@ fn load_guest(
             checks.extend(left_out);
             (Some(loaded), checks)
         }
-        Err(error) => {
-            let setting = match error.downcast_ref::<LoadError>() {
-                Some(LoadError::Cache { .. }) => "CONNECTOR_GUEST_CACHE",
-                _ => "CONNECTOR_GUEST",
-            };
+        Err(NotLoaded { setting, error }) => {
             let failed = Check::failed(GUEST, Some(setting), format!("{error:#}"));
             (None, vec![failed])
         }
+    }
+}
+
+/// Why there is no guest, and the setting to change.
+struct NotLoaded {
+    setting: &'static str,
+    error: anyhow::Error,
+}
+
+impl From<anyhow::Error> for NotLoaded {
+    fn from(error: anyhow::Error) -> Self {
+        let setting = match error.downcast_ref::<LoadError>() {
+            Some(LoadError::Cache { .. }) => "CONNECTOR_GUEST_CACHE",
+            _ => "CONNECTOR_GUEST",
+        };
+        Self { setting, error }
     }
 }
 
@@ -136,7 +148,7 @@ fn find_and_choose(
     setup: &Setup,
     http: &Http,
     runtime: &Runtime,
-) -> anyhow::Result<(Loaded, Vec<String>)> {
+) -> Result<(Loaded, Vec<String>), NotLoaded> {
     let mut finder = setup.finder(http);
     let found = runtime
         .block_on(async { timeout(PATIENCE, finder.look()).await })
@@ -146,8 +158,22 @@ fn find_and_choose(
                 "{} does not answer within {seconds} seconds",
                 finder.source()
             )
-        })??;
-    let (guest, chooser, reasons) = setup.choose_with_reasons(&found.unwrap_or_default())?;
+        })?
+        .map_err(anyhow::Error::from)?
+        .unwrap_or_default();
+    let only_another_digest = found.candidates.is_empty()
+        && found
+            .refused
+            .iter()
+            .any(|refused| matches!(refused.reason, Refusal::Digest { .. }));
+    let chosen = setup.choose_with_reasons(&found);
+    let (guest, chooser, reasons) = chosen.map_err(|error| match only_another_digest {
+        true => NotLoaded {
+            setting: "CONNECTOR_GUEST_DIGEST",
+            error,
+        },
+        false => error.into(),
+    })?;
     let workshop = chooser.workshop().clone();
     Ok((Loaded { guest, workshop }, reasons))
 }

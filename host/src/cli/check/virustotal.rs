@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use jiff::Timestamp;
 
 use super::local::Basis;
 use super::report::Check;
 use super::{NO_NETWORK, Patience, REFUSED};
 use crate::config::Source;
+use crate::pipeline;
 use crate::runtime::Pool;
-use crate::virustotal::{Allowance, Client, Error, FeedRequest, Quotas};
+use crate::virustotal::{Allowance, Client, Error, Quotas};
 
 const REACHED: &str = "virustotal";
 const KEY: &str = "virustotal-key";
@@ -68,6 +68,13 @@ async fn ask(basis: &Basis, source: &Source, client: &Client) -> Vec<Check> {
         }
     };
     let mut checks = vec![Check::ok(REACHED, format!("{host} answers"))];
+    let key = match &answer {
+        Err(error) if error.is_transient() => {
+            Check::skipped(KEY, "VirusTotal is out of order, and did not look at it")
+        }
+        // Whatever else VirusTotal refuses, it looks at the key first.
+        _ => Check::ok(KEY, "accepted"),
+    };
     let (quota, is_empty) = match answer {
         Ok(quotas) => quota_line(basis, quotas),
         Err(error @ Error::Unauthorized { .. }) => {
@@ -81,8 +88,7 @@ async fn ask(basis: &Basis, source: &Source, client: &Client) -> Vec<Check> {
             (Check::warning(QUOTA, None, words), false)
         }
     };
-    // Whatever else VirusTotal refuses, it looks at the key first.
-    checks.push(Check::ok(KEY, "accepted"));
+    checks.push(key);
     checks.push(quota);
     checks.push(match (&basis.guest, is_empty) {
         (_, true) => Check::skipped(FEED, "the quota is used up"),
@@ -126,12 +132,11 @@ fn quota_line(basis: &Basis, quotas: Quotas) -> (Check, bool) {
 
 /// The right to what the guest reads shows only when that is read.
 async fn read_feed(basis: &Basis, guest: &Pool, client: &Client, patience: Patience) -> Check {
-    let request = match wanted(guest) {
+    let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
+    let since = now.saturating_sub(BACK.as_secs());
+    let request = match pipeline::feed_request(guest, since, now) {
         Ok(request) => request,
-        Err(error) => {
-            let words = format!("what the guest wants to read: {error:#}");
-            return Check::failed(FEED, Some("CONNECTOR_GUEST"), words);
-        }
+        Err(error) => return Check::failed(FEED, Some("CONNECTOR_GUEST"), error),
     };
     let path = request.path().as_str();
     match patience.wait(client.try_feed(&request)).await {
@@ -143,14 +148,6 @@ async fn read_feed(basis: &Basis, guest: &Pool, client: &Client, patience: Patie
         }
         Err(late) => Check::failed(FEED, None, format!("{path} cannot be read: {late}")),
     }
-}
-
-fn wanted(guest: &Pool) -> anyhow::Result<FeedRequest> {
-    let now = u64::try_from(Timestamp::now().as_second()).context("the clock is before 1970")?;
-    let since = now.saturating_sub(BACK.as_secs());
-    let feed = guest.with(|mapper| mapper.feed(since, now))?;
-    let request = FeedRequest::parse(&feed.path, feed.query, &feed.item_id, &feed.item_date)?;
-    Ok(request)
 }
 
 fn failed(basis: &Basis, name: &'static str, error: &Error) -> Check {
