@@ -26,14 +26,6 @@ fn scenario(notifications: usize) -> Scenario {
     }
 }
 
-/// A notification that nobody can map: its rule is not named.
-fn broken(notification: &Notification) -> Notification {
-    let mut item = notification.item();
-    item["context_attributes"]["hunting_info"] = json!({});
-    item["context_attributes"]["sources"] = json!([{"type": "hunting_ruleset", "id": "1"}]);
-    Notification::new(&item)
-}
-
 /// Both sides after a run that could not map some notifications.
 struct Bench {
     scenario: Scenario,
@@ -56,7 +48,7 @@ impl Bench {
         let mut world = scenario.world();
         let sound = world.notifications[..failing].to_vec();
         for notification in &mut world.notifications[..failing] {
-            *notification = broken(notification);
+            *notification = notification.without_rule();
         }
         let options = virustotal::Options {
             latency,

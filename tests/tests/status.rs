@@ -16,14 +16,6 @@ use tokio::sync::watch;
 /// More than the connector has places for.
 const MANY: usize = 64;
 
-/// A notification that nobody can map: its rule is not named.
-fn broken(notification: &Notification) -> Notification {
-    let mut item = notification.item();
-    item["context_attributes"]["hunting_info"] = json!({});
-    item["context_attributes"]["sources"] = json!([{"type": "hunting_ruleset", "id": "1"}]);
-    Notification::new(&item)
-}
-
 struct Stage {
     _virustotal: virustotal::Server,
     platform: opencti::Server,
@@ -67,7 +59,7 @@ async fn a_run_is_told_in_the_same_numbers_everywhere() -> Result<()> {
     let mut found = world.notifications.iter_mut();
     let wanted = found.find(|it| it.item()["attributes"]["type_extension"] == "exe");
     let wanted = wanted.context("no file with this extension")?;
-    *wanted = broken(wanted);
+    *wanted = wanted.without_rule();
     let mut stage = Stage::with(world).await?;
     stage.host = stage
         .host
@@ -199,7 +191,7 @@ async fn metrics_have_the_names_that_the_settings_want() -> Result<()> {
 #[tokio::test]
 async fn what_is_wrong_is_shown() -> Result<()> {
     let mut world = Scenario::of_today(1).world();
-    world.notifications[0] = broken(&world.notifications[0]);
+    world.notifications[0] = world.notifications[0].without_rule();
     let stage = Stage::with(world).await?;
     let mut running = stage.host.start(&["run"])?;
     let address = address(&mut running).await?;

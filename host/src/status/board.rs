@@ -4,11 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use metrics::histogram;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::metrics::DELIVERY_LATENCY;
+use super::latency;
 use super::quota::{Quota, Told};
 use crate::config::Settings;
 use crate::opencti::{self, KeeperView, Pings};
@@ -281,8 +280,7 @@ impl Observer for Board {
     fn settled(&self, settled: &Settled<'_>) {
         let notification = Notification::of(settled);
         if let (Fate::Delivered { .. }, Some(date)) = (settled.fate, notification.date) {
-            let latency = notification.settled.duration_since(date);
-            histogram!(DELIVERY_LATENCY).record(latency.as_secs_f64());
+            latency::record(notification.settled.duration_since(date));
         }
         let mut record = self.lock();
         record.notifications.truncate(NOTIFICATIONS - 1);

@@ -1,19 +1,11 @@
 //! Metrics for Prometheus: pycti's under its names (protocol section 16), with what these say, and our own.
 
 use jiff::Timestamp;
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 
 use super::board::{Activity, Board};
-use super::guests;
+use super::{guests, latency};
 use crate::virustotal::{Allowance, Requests};
-
-/// From VirusTotal's date of a notification to the confirmation of its objects.
-pub(super) const DELIVERY_LATENCY: &str = "connector_delivery_latency_seconds";
-
-/// Upper bounds of the latency's buckets, in seconds: from a run that comes at once to VirusTotal's seven days.
-pub(super) const LATENCIES: [f64; 11] = [
-    10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 21_600.0, 86_400.0, 604_800.0,
-];
 
 /// Says once what the metrics mean.
 pub(super) fn describe() {
@@ -87,11 +79,7 @@ pub(super) fn describe() {
         Unit::Bytes,
         "What waits in the connector's queue, as of the last run."
     );
-    describe_histogram!(
-        DELIVERY_LATENCY,
-        Unit::Seconds,
-        "From VirusTotal's date of a notification to the confirmation of its objects."
-    );
+    latency::describe();
     guests::describe();
 }
 

@@ -4,6 +4,7 @@
 mod board;
 mod document;
 mod guests;
+mod latency;
 mod metrics;
 mod page;
 mod probes;
@@ -81,9 +82,9 @@ async fn keep_up(prometheus: PrometheusHandle) {
 
 /// Lets all metrics of this process be rendered, under names that begin with the prefix.
 fn install_recorder(prefix: Option<String>) -> Result<PrometheusHandle, StatusError> {
-    let latency = Matcher::Suffix(metrics::DELIVERY_LATENCY.to_owned());
+    let latency = Matcher::Suffix(latency::NAME.to_owned());
     let recorder = PrometheusBuilder::new()
-        .set_buckets_for_metric(latency, &metrics::LATENCIES)?
+        .set_buckets_for_metric(latency, &latency::BUCKETS)?
         .build_recorder();
     let handle = recorder.handle();
     let installed = match prefix {

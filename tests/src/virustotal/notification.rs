@@ -26,6 +26,15 @@ pub struct Notification {
 }
 
 impl Notification {
+    /// The same, such that nobody can map it: its rule is not named.
+    #[must_use]
+    pub fn without_rule(&self) -> Self {
+        let mut item = self.item();
+        item["context_attributes"]["hunting_info"] = json!({});
+        item["context_attributes"]["sources"] = json!([{"type": "hunting_ruleset", "id": "1"}]);
+        Self::new(&item)
+    }
+
     /// Takes an item as the API documents it.
     #[must_use]
     pub fn new(item: &Value) -> Self {

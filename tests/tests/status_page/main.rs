@@ -70,9 +70,8 @@ fn world() -> World {
     };
     let mut world = scenario.world();
     for notification in &mut world.notifications[..2] {
+        *notification = notification.without_rule();
         change(notification, |item| {
-            item["context_attributes"]["hunting_info"] = json!({});
-            item["context_attributes"]["sources"] = json!([{"type": "hunting_ruleset", "id": "1"}]);
             item["attributes"]["size"] = json!(1000);
             item["attributes"]["type_extension"] = json!("exe");
         });
