@@ -12,6 +12,7 @@ use super::contract::Setting;
 use super::description::Description;
 use super::engine::Engine;
 use super::error::{CallError, LoadError, OpenError};
+use super::heap;
 use super::mapper::{Instance, Mapper, Plan};
 use super::usage::Usage;
 
@@ -68,6 +69,7 @@ impl Guest {
                 error,
             }
         })?;
+        heap::release();
         let (imports, exports) = names(engine, &component);
         if !imports.is_empty() {
             return Err(LoadError::Imports {

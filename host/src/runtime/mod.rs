@@ -9,6 +9,7 @@ mod description;
 mod engine;
 mod error;
 mod guest;
+mod heap;
 mod live;
 mod mapper;
 mod pool;
