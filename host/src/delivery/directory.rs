@@ -31,10 +31,7 @@ impl Directory {
 
     /// Returns once the file has its name and is on disk.
     pub(super) async fn deliver(&self, batch: &Batch) -> Result<(), Error> {
-        let content = self
-            .file
-            .content(batch)
-            .map_err(|error| failed(&self.settings.path, error.into()))?;
+        let content = self.file.content(batch)?;
         let this = self.clone();
         let written = tokio::task::spawn_blocking(move || this.write(&content, Timestamp::now()));
         match written.await {

@@ -66,6 +66,8 @@ pub struct Client {
     shared: Arc<Shared>,
     /// The draft that calls are about; none for the platform's own knowledge.
     draft: Option<HeaderValue>,
+    /// Whether the token is one that the connector made for an account of its own.
+    own_account: bool,
 }
 
 #[derive(Debug)]
@@ -131,6 +133,7 @@ impl Client {
             .build()?;
         Ok(Self {
             draft: None,
+            own_account: false,
             shared: Arc::new(Shared {
                 http,
                 endpoint: format!("{}/graphql", settings.url.as_str().trim_end_matches('/')),
@@ -151,6 +154,7 @@ impl Client {
     pub fn with_retry_base(self, retry_base: Duration) -> Self {
         Self {
             draft: self.draft.clone(),
+            own_account: self.own_account,
             shared: Arc::new(Shared {
                 http: self.shared.http.clone(),
                 endpoint: self.shared.endpoint.clone(),
@@ -172,6 +176,17 @@ impl Client {
         Self {
             shared: Arc::clone(&self.shared),
             draft: draft.map(|draft| draft.header.clone()),
+            own_account: self.own_account,
+        }
+    }
+
+    /// The same client, whose token the connector made for an account of its own: that it is refused means something
+    /// else then.
+    #[must_use]
+    pub fn of_own_account(self) -> Self {
+        Self {
+            own_account: true,
+            ..self
         }
     }
 
@@ -337,7 +352,10 @@ impl Client {
         if answer.is_err() {
             self.shared.errors.fetch_add(1, Ordering::Relaxed);
         }
-        answer
+        match self.own_account {
+            true => answer.map_err(Error::of_own_account),
+            false => answer,
+        }
     }
 
     /// Sends a multipart request (graphql-multipart-request-spec) once.

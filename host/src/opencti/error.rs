@@ -93,6 +93,8 @@ pub enum Error {
 pub enum Code {
     /// The token is not accepted.
     AuthRequired,
+    /// The same of the token that the connector made for an account of its own.
+    OwnTokenRefused,
     /// The account may not do this.
     Forbidden,
     /// The account must do something first (`OTP_REQUIRED`, …).
@@ -150,7 +152,7 @@ impl Code {
 impl fmt::Display for Code {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::AuthRequired => "AUTH_REQUIRED",
+            Self::AuthRequired | Self::OwnTokenRefused => "AUTH_REQUIRED",
             Self::Forbidden => "FORBIDDEN_ACCESS",
             Self::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
             Self::Functional => "FUNCTIONAL_ERROR",
@@ -207,7 +209,10 @@ impl Error {
         matches!(
             self,
             Self::GraphQl {
-                code: Code::AuthRequired | Code::Forbidden | Code::Account(_),
+                code: Code::AuthRequired
+                    | Code::OwnTokenRefused
+                    | Code::Forbidden
+                    | Code::Account(_),
                 ..
             } | Self::Missing { .. }
                 | Self::TooOld { .. }
@@ -226,7 +231,11 @@ impl Error {
     pub fn is_about_this_alone(&self) -> bool {
         match self {
             Self::GraphQl { code, .. } => {
-                !self.is_transient() && !matches!(code, Code::AuthRequired | Code::Account(_))
+                !self.is_transient()
+                    && !matches!(
+                        code,
+                        Code::AuthRequired | Code::OwnTokenRefused | Code::Account(_)
+                    )
             }
             Self::Status { status, .. } => *status == 413,
             Self::TooLarge { .. } | Self::Missing { .. } => true,
@@ -255,7 +264,7 @@ impl Error {
     pub fn is_about_account(&self) -> bool {
         matches!(
             self.code(),
-            Some(Code::AuthRequired | Code::Forbidden | Code::Account(_))
+            Some(Code::AuthRequired | Code::OwnTokenRefused | Code::Forbidden | Code::Account(_))
         )
     }
 
@@ -270,6 +279,10 @@ impl Error {
             Self::Network { .. } | Self::Status { .. } | Self::NotGraphQl { .. } => {
                 Some("OPENCTI_URL")
             }
+            Self::GraphQl {
+                code: Code::OwnTokenRefused,
+                ..
+            } => Some("CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT"),
             Self::GraphQl { .. } if self.is_about_account() => Some("OPENCTI_TOKEN"),
             Self::TooOld { setting, .. } => Some(setting),
             Self::NoConnectorsGroup => Some("CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT"),
@@ -295,6 +308,22 @@ impl Error {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
             _ => None,
+        }
+    }
+
+    /// The same error as it is to be read where the token is one of the connector's own account.
+    pub(super) fn of_own_account(self) -> Self {
+        match self {
+            Self::GraphQl {
+                operation,
+                code: Code::AuthRequired,
+                message,
+            } => Self::GraphQl {
+                operation,
+                code: Code::OwnTokenRefused,
+                message,
+            },
+            other => other,
         }
     }
 
@@ -350,6 +379,7 @@ fn status_advice(status: u16) -> &'static str {
 fn code_advice(code: &Code, operation: &Operation) -> String {
     match code {
         Code::AuthRequired => "; set OPENCTI_TOKEN to a token of an account that may use the API (capability APIACCESS_USETOKEN) and that has not expired".to_owned(),
+        Code::OwnTokenRefused => "; the token that this process made for the connector's own account is not accepted any more: restart it, which makes another. Each start under the same CONNECTOR_NAME revokes the token of the one before, and so does retry --force: let one run at a time".to_owned(),
         Code::Forbidden if operation.capability == "SETTINGS_SETACCESSES" => "; with CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT, OPENCTI_TOKEN must be the token of an administrator (capability SETTINGS_SETACCESSES), who makes the connector's account".to_owned(),
         Code::Forbidden => format!("; the account of OPENCTI_TOKEN lacks a capability: give its role {} (the built-in group \"Connectors\" has it)", operation.capability),
         Code::Account(_) => "; log in as the account of OPENCTI_TOKEN and do what is asked".to_owned(),
@@ -372,6 +402,8 @@ mod tests {
 
     #[test]
     fn an_account_that_is_refused_stops_more_than_one_call() {
+        let own = graphql("AUTH_REQUIRED", "").of_own_account();
+        assert!(!own.is_about_this_alone() && own.is_about_account() && own.is_configuration());
         for (code, alone) in [
             ("AUTH_REQUIRED", false),
             ("OTP_REQUIRED", false),

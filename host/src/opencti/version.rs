@@ -62,6 +62,8 @@ pub enum Feature {
     NoSplit,
     /// `stixBundlePush` splits the bundle on the server, which adds all expectations.
     SplitOnServer,
+    /// A registration tells about the platform's own S3 storage.
+    S3Connection,
 }
 
 enum Bounds {
@@ -73,6 +75,7 @@ impl Feature {
     fn bounds(self) -> Bounds {
         match self {
             Self::NoSplit => Bounds::Since(Version::new(6, 7, 0)),
+            Self::S3Connection => Bounds::Since(Version::new(6, 9, 10)),
             Self::SplitOnServer => Bounds::After(Version::new(7, 260_817, 0)),
         }
     }
