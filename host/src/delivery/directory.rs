@@ -199,6 +199,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_document_that_is_not_json_is_no_fault_of_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut batch = Batch::default();
+        let mut broken = object("a", 1);
+        broken.document.pop();
+        batch.extend([broken]);
+        let error = sink(folder.path(), None).deliver(&batch).await.unwrap_err();
+        assert!(matches!(error, Error::NotJson(_)), "{error}");
+        assert_eq!((error.setting(), error.is_transient()), (None, false));
+    }
+
+    #[tokio::test]
     async fn a_folder_that_cannot_be_made_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");

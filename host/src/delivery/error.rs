@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::opencti::{self, Feature, Version};
+use crate::opencti::{self, S3Connection, Version};
 
 /// Why a batch was not delivered. It may have been delivered in part; repeating it does no harm.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +140,7 @@ pub enum BrokerFailure {
 }
 
 fn what_it_tells(version: Version) -> String {
-    match version.has(Feature::S3Connection) {
+    match S3Connection::is_told_by(version) {
         true => format!("one ({version}) does not tell it"),
         false => format!("is {version}"),
     }

@@ -3,6 +3,7 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::Version;
 use super::client::{Client, Retry};
 use super::error::Error;
 use super::operations::{
@@ -67,6 +68,15 @@ pub struct S3Connection {
     pub access_key: SecretString,
     /// Secret key.
     pub secret_key: SecretString,
+}
+
+impl S3Connection {
+    /// Whether a release tells it to those whom it registers.
+    #[must_use]
+    pub fn is_told_by(version: Version) -> bool {
+        let newest = REGISTER_WITH_S3.variants().first();
+        newest.is_some_and(|newest| newest.since <= version)
+    }
 }
 
 #[derive(Serialize)]

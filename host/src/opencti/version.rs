@@ -62,8 +62,6 @@ pub enum Feature {
     NoSplit,
     /// `stixBundlePush` splits the bundle on the server, which adds all expectations.
     SplitOnServer,
-    /// A registration tells about the platform's own S3 storage.
-    S3Connection,
 }
 
 enum Bounds {
@@ -75,7 +73,6 @@ impl Feature {
     fn bounds(self) -> Bounds {
         match self {
             Self::NoSplit => Bounds::Since(Version::new(6, 7, 0)),
-            Self::S3Connection => Bounds::Since(Version::new(6, 9, 10)),
             Self::SplitOnServer => Bounds::After(Version::new(7, 260_817, 0)),
         }
     }

@@ -6,7 +6,7 @@ use super::report::Check;
 use super::{PATIENCE, Patience, REFUSED};
 use crate::config::{BrokerOverrides, Connector, Http, Queue};
 use crate::delivery::{BrokerFailure, Error, S3Failure, probe_broker, probe_directory, probe_s3};
-use crate::opencti::{self, Client, Feature, Registration};
+use crate::opencti::{self, Client, Registration, S3Connection};
 
 const QUEUE: &str = "queue";
 const S3: &str = "s3";
@@ -125,7 +125,7 @@ pub(super) async fn check_s3(basis: &Basis, platform: &Usable) -> Option<Check> 
         Err(reason) => return Some(Check::skipped(S3, *reason)),
     };
     let version = platform.version();
-    let (told, registered) = if settings.says_all() || !version.has(Feature::S3Connection) {
+    let (told, registered) = if settings.says_all() || !S3Connection::is_told_by(version) {
         (None, "")
     } else if let Some(registration) = known(platform, connector).await {
         (Some(registration), "")
