@@ -92,7 +92,7 @@ async fn an_administrator_is_not_registered_as_the_connector() -> Result<()> {
         let found = lines(&finished);
         let (state, _, words) = found.iter().find(|it| it.1 == name).context(name)?;
         assert_eq!(state, "skipped", "{words}");
-        assert!(words.contains("the first run registers"), "{words}");
+        assert!(words.contains("only `run` does"), "{words}");
     }
     assert!(stage.platform.requests_of("registerConnector").is_empty());
     assert!(stage.platform.read(|platform| platform.accounts.is_empty()));

@@ -93,7 +93,7 @@ async fn register(
 ) -> Result<Registration, Check> {
     if connector.service_account.is_some() {
         // The platform would take the administrator of OPENCTI_TOKEN for the connector's account.
-        let reason = "OpenCTI tells it to registered connectors only, and with CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT the first run registers";
+        let reason = "for this the connector must be registered, which with CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT only `run` does";
         return Err(Check::skipped(line, reason));
     }
     let answer = Patience::begin().wait(platform.register_once(connector));
