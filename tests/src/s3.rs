@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -40,6 +41,7 @@ pub struct Server {
     folder: TempDir,
     listening: Listening,
     requests: Requests,
+    write_only: Arc<AtomicBool>,
 }
 
 type Requests = Arc<Mutex<Vec<Recorded>>>;
@@ -55,7 +57,11 @@ impl Server {
         let files = FileSystem::new(folder.path()).map_err(|error| anyhow::anyhow!("{error:?}"))?;
         let mut builder = S3ServiceBuilder::new(files);
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-        builder.set_access(BucketMustExist(folder.path().to_owned()));
+        let write_only = Arc::new(AtomicBool::new(false));
+        builder.set_access(Rights {
+            folder: folder.path().to_owned(),
+            write_only: Arc::clone(&write_only),
+        });
         let requests = Requests::default();
         let router = Router::new()
             .fallback(answer)
@@ -64,7 +70,13 @@ impl Server {
             folder,
             listening: bind().await?.serve(router, Duration::ZERO),
             requests,
+            write_only,
         })
+    }
+
+    /// From now on the key may put objects, and neither list nor delete them.
+    pub fn allow_writing_alone(&self) {
+        self.write_only.store(true, Ordering::Relaxed);
     }
 
     /// `http://127.0.0.1:port`.
@@ -158,20 +170,28 @@ async fn answer(
     }
 }
 
-/// Over a folder, the server would make a bucket with its first object.
-struct BucketMustExist(PathBuf);
+/// What the key may do. Over a folder, the server would also make a bucket with its first object.
+struct Rights {
+    folder: PathBuf,
+    write_only: Arc<AtomicBool>,
+}
 
 #[async_trait::async_trait]
-impl S3Access for BucketMustExist {
+impl S3Access for Rights {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         if context.credentials().is_none() {
             return Err(s3_error!(AccessDenied, "who are you?"));
         }
         match context.s3_path() {
             S3Path::Bucket { bucket } | S3Path::Object { bucket, .. }
-                if !self.0.join(&**bucket).is_dir() =>
+                if !self.folder.join(&**bucket).is_dir() =>
             {
                 Err(s3_error!(NoSuchBucket, "the bucket does not exist"))
+            }
+            _ if self.write_only.load(Ordering::Relaxed)
+                && context.s3_op().name() != "PutObject" =>
+            {
+                Err(s3_error!(AccessDenied, "the key may not do this"))
             }
             _ => Ok(()),
         }

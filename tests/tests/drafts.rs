@@ -1,15 +1,18 @@
 //! What a run brings waits in a draft until a human has validated it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
 use connector_tests::fixtures::Scenario;
 use connector_tests::host::{Host, rabbitmq};
 use connector_tests::{opencti, virustotal, written};
+use futures::FutureExt as _;
 
 struct Stage {
     virustotal: virustotal::Server,
-    platform: opencti::Server,
+    platform: Arc<opencti::Server>,
 }
 
 impl Stage {
@@ -28,7 +31,7 @@ impl Stage {
         };
         Ok(Some(Self {
             virustotal: virustotal::Server::start(scenario.world()).await?,
-            platform: opencti::Server::start(options).await?,
+            platform: Arc::new(opencti::Server::start(options).await?),
         }))
     }
 
@@ -36,6 +39,28 @@ impl Stage {
         Ok(Host::new(&self.virustotal, &self.platform)?
             .variable("CONNECTOR_QUEUE_PROTOCOL", "amqp")
             .variable("CONNECTOR_VALIDATE_BEFORE_IMPORT", "true"))
+    }
+
+    /// What a human does in mid-run: once, when the connector asks whether its draft is open and it is time.
+    fn in_mid_run(
+        &self,
+        is_time: fn(&opencti::Platform) -> bool,
+        act: fn(&opencti::Server, &opencti::Draft),
+    ) {
+        let platform = Arc::downgrade(&self.platform);
+        let done = AtomicBool::new(false);
+        self.platform.check(move |request| {
+            let asks = request.fields.iter().any(|field| field == "draftWorkspace");
+            if let Some(platform) = platform.upgrade()
+                && asks
+                && platform.read(is_time)
+                && !done.swap(true, Ordering::Relaxed)
+                && let [draft] = platform.drafts().as_slice()
+            {
+                act(&platform, draft);
+            }
+            async {}.boxed()
+        });
     }
 
     /// The one draft.
@@ -128,6 +153,99 @@ async fn files_wait_in_the_draft_too() -> Result<()> {
         .collect();
     let expected = ["artifactImport", "stixCoreObject"].map(str::to_owned);
     assert_eq!(others, BTreeSet::from(expected));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_not_imported_when_its_draft_is_validated_is_told_on_the_work() -> Result<()> {
+    // Two batches.
+    let Some(stage) = Stage::new("7.260817.0", 150).await? else {
+        return Ok(());
+    };
+    stage.platform.pause_worker();
+    stage.in_mid_run(
+        |platform| {
+            let mut connectors = platform.connectors.values();
+            connectors.any(|it| {
+                it.state
+                    .as_deref()
+                    .is_some_and(|it| it.contains("checkpoint"))
+            })
+        },
+        |platform, draft| platform.validate_draft(&draft.id),
+    );
+    let run = stage.host()?.run_once().await?;
+    assert!(run.success, "{}", run.log);
+    let warnings = run.messages("WARNING").join("\n");
+    assert!(warnings.contains("the draft was closed"), "{warnings}");
+    stage.platform.resume_worker();
+    stage.platform.until_works_complete().await?;
+    let drafts = stage.platform.drafts();
+    let counts: Vec<_> = drafts.iter().map(|it| count(it, "incident")).collect();
+    assert_eq!(counts, [0, 50], "the rest is in another draft");
+    let errors = stage.platform.work_errors();
+    let dropped = errors.iter().filter(|it| it.contains("DRAFT_LOCKED"));
+    assert!(dropped.count() >= 100, "{errors:?}");
+
+    // As the README says, a back-fill brings what was dropped.
+    let since = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(6 * 24);
+    let since = since.to_string();
+    let arguments = ["run", "--once", "--since", since.as_str()];
+    let run = stage.host()?.start(&arguments)?.finish().await?;
+    assert!(run.success, "{}", run.log);
+    stage.platform.until_works_complete().await?;
+    let drafts = stage.platform.drafts();
+    let last = drafts.last().context("no draft")?;
+    assert_eq!(count(last, "incident"), 150, "{}", run.log);
+    Ok(())
+}
+
+#[tokio::test]
+async fn files_follow_into_another_draft_when_theirs_is_deleted() -> Result<()> {
+    let Some(stage) = Stage::new("7.260817.0", 6).await? else {
+        return Ok(());
+    };
+    // One file is in the draft, and with it the author is gone.
+    stage.in_mid_run(
+        |platform| {
+            let mut requests = platform.requests.iter();
+            requests.any(|it| it.fields == ["artifactImport"])
+        },
+        |platform, _| platform.edit(|platform| platform.drafts.clear()),
+    );
+    let run = stage
+        .host()?
+        .setting("UPLOAD_ARTIFACT", "true")
+        .run_once()
+        .await?;
+    assert!(run.success, "{}", run.log);
+    assert!(!run.summary().contains("not copied"), "{}", run.summary());
+    stage.platform.until_worker_caught_up().await?;
+    let draft = stage.draft()?;
+    let uploads = stage.platform.requests_of("artifactImport").len();
+    assert!(uploads > 2, "{}", run.log);
+    assert_eq!(count(&draft, "artifact"), uploads - 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_kill_loses_nothing_and_leaves_a_draft_of_its_own() -> Result<()> {
+    for step in ["batch-published:1", "batch-delivered:1", "state-saved:1"] {
+        let Some(stage) = Stage::new("7.260817.0", 150).await? else {
+            return Ok(());
+        };
+        let killed = stage.host()?.variable("FAILPOINT", step).run_once().await?;
+        assert!(killed.killed, "{step}: {}", killed.log);
+        let run = stage.host()?.run_once().await?;
+        assert!(run.success, "{step}: {}", run.log);
+        stage.platform.until_worker_caught_up().await?;
+        let drafts = stage.platform.drafts();
+        assert_eq!(drafts.len(), 2, "{step}");
+        for draft in drafts {
+            stage.platform.validate_draft(&draft.id);
+        }
+        assert_eq!(stage.platform.objects_of("incident").len(), 150, "{step}");
+    }
     Ok(())
 }
 

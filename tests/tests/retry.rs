@@ -40,23 +40,27 @@ struct Bench {
 impl Bench {
     /// The first notifications of a world are broken.
     async fn new(notifications: usize, failing: usize) -> Result<Self> {
-        Self::with_latency(notifications, failing, Duration::ZERO).await
+        let (source, platform) = Default::default();
+        Self::with(notifications, failing, source, platform, |host| host).await
     }
 
-    async fn with_latency(notifications: usize, failing: usize, latency: Duration) -> Result<Self> {
+    async fn with(
+        notifications: usize,
+        failing: usize,
+        source: virustotal::Options,
+        platform: opencti::Options,
+        setup: fn(Host) -> Host,
+    ) -> Result<Self> {
         let scenario = scenario(notifications);
         let mut world = scenario.world();
         let sound = world.notifications[..failing].to_vec();
         for notification in &mut world.notifications[..failing] {
             *notification = notification.without_rule();
         }
-        let options = virustotal::Options {
-            latency,
-            ..Default::default()
-        };
-        let virustotal = virustotal::Server::start_with(world, options).await?;
-        let platform = opencti::Server::start(opencti::Options::default()).await?;
+        let virustotal = virustotal::Server::start_with(world, source).await?;
+        let platform = opencti::Server::start(platform).await?;
         let host = Host::new(&virustotal, &platform)?.setting("DELETE_NOTIFICATION", "true");
+        let host = setup(host);
         let run = host.run_once().await?;
         assert!(run.success, "{}", run.log);
         forget_the_ping(&platform);
@@ -167,6 +171,38 @@ async fn what_was_mended_at_the_source_is_delivered_as_by_a_run() -> Result<()> 
     let run = bench.host.run_once().await?;
     assert!(run.summary().starts_with("0 notifications read"));
     assert_eq!(bench.platform.deliveries().len(), delivered);
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_is_tried_again_as_the_connectors_own_account() -> Result<()> {
+    let administrator = opencti::Options::default().administrator();
+    let bench = Bench::with(3, 1, Default::default(), administrator, |host| {
+        host.variable("CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT", "true")
+    });
+    let bench = bench.await?;
+    bench.mend(0);
+    let deliveries = bench.platform.deliveries().len();
+    let retry = bench.retry(&[]).await?;
+    assert_output(
+        &retry,
+        true,
+        "1 notifications read: 1 delivered, 1 removed at the source",
+    );
+    let accounts = bench.platform.read(|platform| platform.accounts.clone());
+    let [account] = accounts.as_slice() else {
+        panic!("{accounts:?}");
+    };
+    let delivered = &bench.platform.deliveries()[deliveries..];
+    assert_eq!(delivered.len(), 1);
+    assert_eq!(delivered[0].applicant_id, Some(account.id.clone()));
+    // The next start makes a token of its own.
+    let run = bench.host.run_once().await?;
+    assert!(
+        run.summary().starts_with("0 notifications read"),
+        "{}",
+        run.log
+    );
     Ok(())
 }
 
@@ -394,7 +430,11 @@ async fn what_the_quota_does_not_reach_stays_as_it_was() -> Result<()> {
 
 #[tokio::test]
 async fn a_reset_meanwhile_is_not_undone() -> Result<()> {
-    let bench = Bench::with_latency(2, 2, Duration::from_millis(300)).await?;
+    let slow = virustotal::Options {
+        latency: Duration::from_millis(300),
+        ..Default::default()
+    };
+    let bench = Bench::with(2, 2, slow, Default::default(), |host| host).await?;
     (0..2).for_each(|number| bench.mend(number));
     let retry = bench.host.start(&["retry"])?;
     let begun = |world: &World| world.count(Kind::Notification) > 0;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use connector_tests::certificates::Authority;
 use connector_tests::host::Host;
 use connector_tests::proxy::{Link, Proxy};
@@ -112,6 +112,32 @@ async fn who_does_not_send_to_s3_is_not_told_its_keys() -> Result<()> {
     let registrations = stage.trial.platform.requests_of("registerConnector");
     assert!(registrations.iter().all(|it| !it.query.contains("s3")));
     assert!(stage.s3.requests().is_empty());
+
+    // Neither is who knows all of it.
+    let run = with_storage(stage.trial.host.clone(), &stage.s3)
+        .variable("S3_BUCKET_REGION", "us-east-1")
+        .run_once()
+        .await?;
+    assert!(run.success, "{}", run.log);
+    let registrations = stage.trial.platform.requests_of("registerConnector");
+    assert_eq!(registrations.len(), 2);
+    assert!(registrations.iter().all(|it| !it.query.contains("s3")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_that_may_only_write_is_enough() -> Result<()> {
+    let stage = Stage::new().await?;
+    stage.s3.allow_writing_alone();
+    let run = stage.host().run_once().await?;
+    assert!(run.success, "{}", run.log);
+    assert_eq!(stage.ids("connectors")?, stage.imported());
+    let warnings = run.messages("WARNING").join("\n");
+    assert!(
+        warnings.contains("cannot remove old bundles")
+            && warnings.contains("are accepted and lack a right"),
+        "{warnings}"
+    );
     Ok(())
 }
 
@@ -229,8 +255,24 @@ async fn keys_that_the_platform_changes_are_learned_without_a_restart() -> Resul
 
 #[tokio::test]
 async fn only_old_objects_of_our_own_are_removed() -> Result<()> {
+    for (name, prefix) in [
+        (
+            "VirusTotal Livehunt Notifications",
+            "virustotal_livehunt_notifications",
+        ),
+        ("Jäger & Sammler 狩", "jäger___sammler_狩"),
+    ] {
+        remove_old_objects(name, prefix)
+            .await
+            .with_context(|| name.to_owned())?;
+    }
+    Ok(())
+}
+
+/// The prefix is that of the names of a connector with this name.
+async fn remove_old_objects(name: &str, prefix: &str) -> Result<()> {
     let stage = Stage::new().await?;
-    let ours = "virustotal_livehunt_notifications-20200101-000000-1577836800";
+    let ours = format!("{prefix}-20200101-000000-1577836800");
     let old = [
         format!("connectors/{ours}.5.json"),
         format!("connectors/{ours}.json"),
@@ -239,8 +281,8 @@ async fn only_old_objects_of_our_own_are_removed() -> Result<()> {
         // Young, of another connector, without a date, deeper, higher.
         format!("connectors/{ours}.6.json"),
         "connectors/another-20200101-000000-1577836800.5.json".to_owned(),
-        "connectors/virustotal_livehunt_notifications-notes.json".to_owned(),
-        format!("connectors/virustotal_livehunt_notifications-x/{ours}.5.json"),
+        format!("connectors/{prefix}-notes.json"),
+        format!("connectors/{prefix}-x/{ours}.5.json"),
         format!("{ours}.5.json"),
     ];
     for key in old.iter().chain(&others) {
@@ -252,7 +294,8 @@ async fn only_old_objects_of_our_own_are_removed() -> Result<()> {
         .trial
         .virustotal
         .edit(|world| world.notifications.pop());
-    let keep = stage.host().variable("CONNECTOR_SEND_TO_S3_RETENTION", "0");
+    let host = stage.host().variable("CONNECTOR_NAME", name);
+    let keep = host.clone().variable("CONNECTOR_SEND_TO_S3_RETENTION", "0");
     let run = keep.run_once().await?;
     assert!(run.success, "{}", run.log);
     let keys = stage.s3.keys()?;
@@ -266,9 +309,13 @@ async fn only_old_objects_of_our_own_are_removed() -> Result<()> {
         .trial
         .virustotal
         .edit(|world| world.notifications.extend(held));
-    let run = stage.host().run_once().await?;
+    let run = host.run_once().await?;
     assert!(run.success, "{}", run.log);
     let keys = stage.s3.keys()?;
+    let named = format!("connectors/{prefix}-2");
+    let written = keys.iter().filter(|key| key.starts_with(&named));
+    let written = written.filter(|key| !old.contains(key) && !others.contains(key));
+    assert_eq!(written.count(), 2, "one a run: {keys:?}");
     assert!(others.iter().all(|key| keys.contains(key)), "{keys:?}");
     assert!(old.iter().all(|key| !keys.contains(key)), "{keys:?}");
     assert_eq!(

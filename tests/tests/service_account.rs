@@ -167,6 +167,25 @@ async fn what_a_human_must_change_is_told_and_waited_for() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_second_start_beside_the_first_is_told_to_the_first() -> Result<()> {
+    let stage = Stage::new(Options::default().administrator()).await?;
+    let host = stage.host()?.setting("INTERVAL_SEC", "1");
+    let mut first = host.start(&["run"])?;
+    first.until_logged("3 notifications read").await?;
+    let second = host.run_once().await?;
+    assert!(second.success, "{}", second.log);
+    first
+        .until_logged("is not accepted any more: restart it")
+        .await?;
+    assert!(
+        !first.log().contains("set OPENCTI_TOKEN"),
+        "{}",
+        first.log()
+    );
+    first.kill().await
+}
+
+#[tokio::test]
 async fn a_release_without_tokens_of_accounts_is_refused_by_the_setting() -> Result<()> {
     let stage = Stage::new(Options::version("6.9.22")?.administrator()).await?;
     let run = stage.host()?.run_once().await?;

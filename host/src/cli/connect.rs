@@ -69,7 +69,7 @@ impl Peers {
             ..settings.opencti.clone()
         };
         Ok(Self {
-            platform: opencti::Client::new(&opencti, http, USER_AGENT)?,
+            platform: opencti::Client::new(&opencti, http, USER_AGENT)?.of_own_account(),
             ..self
         })
     }

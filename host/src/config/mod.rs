@@ -27,4 +27,5 @@ pub use settings::{
     BrokerOverrides, Connector, Directory, OpenCti, Queue, S3, S3Overrides, ServiceAccount,
     Settings, Sinks, Source, Status, Verify,
 };
+pub use sinks::parse_host;
 pub use table::{HOST_SETTINGS, HostSetting, HostSettingKind, SOURCE_SETTINGS};

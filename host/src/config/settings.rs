@@ -9,7 +9,7 @@ use std::time::Duration;
 use object_store::path::Path as ObjectPath;
 use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::SecretString;
-use url::Url;
+use url::{Host, Url};
 
 /// All that the host is told by its environment and `config.yml`.
 #[derive(Debug, Clone)]
@@ -172,11 +172,33 @@ pub struct S3 {
     pub overrides: S3Overrides,
 }
 
+impl S3 {
+    /// Whether nothing is left for the platform to say.
+    #[must_use]
+    pub fn says_all(&self) -> bool {
+        let S3Overrides {
+            endpoint,
+            port,
+            access_key,
+            secret_key,
+            use_ssl,
+            bucket_region,
+        } = &self.overrides;
+        self.bucket.is_some()
+            && endpoint.is_some()
+            && port.is_some()
+            && access_key.is_some()
+            && secret_key.is_some()
+            && use_ssl.is_some()
+            && bucket_region.is_some()
+    }
+}
+
 /// `S3_*`: what to use instead of what the platform says of its own S3 storage.
 #[derive(Debug, Clone, Default)]
 pub struct S3Overrides {
     /// Host name or address.
-    pub endpoint: Option<String>,
+    pub endpoint: Option<Host>,
     /// TCP port.
     pub port: Option<u16>,
     /// Access key.

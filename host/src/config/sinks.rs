@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use object_store::path::Path as ObjectPath;
 use secrecy::SecretString;
+use url::Host;
 
 use super::load::Problem;
 use super::reader::Reader;
@@ -106,10 +107,7 @@ impl Reader<'_> {
     }
 
     fn directory(&mut self) -> Option<Directory> {
-        let retention = self.host("CONNECTOR_SEND_TO_DIRECTORY_RETENTION");
-        let retention_days = self
-            .parsed(retention, "a number of days", |text| text.parse().ok())
-            .unwrap_or(7);
+        let retention_days = self.retention_days("CONNECTOR_SEND_TO_DIRECTORY_RETENTION");
         let Some(path) = self.host("CONNECTOR_SEND_TO_DIRECTORY_PATH").text else {
             self.missing(
                 "CONNECTOR_SEND_TO_DIRECTORY_PATH",
@@ -119,16 +117,20 @@ impl Reader<'_> {
         };
         Some(Directory {
             path: PathBuf::from(path),
-            retention_days: NonZeroU64::new(retention_days),
+            retention_days,
         })
+    }
+
+    /// How long a sink keeps our own files; none means for ever.
+    fn retention_days(&mut self, name: &'static str) -> Option<NonZeroU64> {
+        let retention = self.host(name);
+        let days = self.parsed(retention, "a number of days", |text| text.parse().ok());
+        NonZeroU64::new(days.unwrap_or(7))
     }
 
     fn s3(&mut self) -> Option<S3> {
         const ALLOWED: &str = "a path such as connectors or opencti/connectors, or . for the root";
-        let retention = self.host("CONNECTOR_SEND_TO_S3_RETENTION");
-        let retention_days = self
-            .parsed(retention, "a number of days", |text| text.parse().ok())
-            .unwrap_or(7);
+        let retention_days = self.retention_days("CONNECTOR_SEND_TO_S3_RETENTION");
         let mut folder = self.host("CONNECTOR_SEND_TO_S3_FOLDER");
         folder.text = folder.text.or(Some("connectors"));
         let folder = self.parsed(folder, ALLOWED, |text| match text {
@@ -140,14 +142,15 @@ impl Reader<'_> {
         Some(S3 {
             bucket: bucket.map(str::to_owned),
             folder: folder?,
-            retention_days: NonZeroU64::new(retention_days),
+            retention_days,
             overrides,
         })
     }
 
     fn s3_overrides(&mut self) -> S3Overrides {
-        let endpoint = self.host("S3_ENDPOINT").text.map(str::to_owned);
-        if endpoint.as_deref().is_some_and(|text| text.contains('/')) {
+        let text = self.host("S3_ENDPOINT").text;
+        let endpoint = text.and_then(parse_host);
+        if text.is_some() && endpoint.is_none() {
             // Not the text itself: an address may carry a password.
             self.problems.push(Problem {
                 setting: "S3_ENDPOINT".to_owned(),
@@ -172,6 +175,16 @@ impl Reader<'_> {
         self.parsed(port, "a port number, 1 to 65535", |text| {
             text.parse().ok().filter(|port| *port != 0)
         })
+    }
+}
+
+/// A host as it stands in a setting, or in what the platform says: a name or an address, an IPv6 one with or without
+/// brackets.
+#[must_use]
+pub fn parse_host(text: &str) -> Option<Host> {
+    match text.parse() {
+        Ok(address) => Some(Host::Ipv6(address)),
+        Err(_) => Host::parse(text).ok(),
     }
 }
 
@@ -237,12 +250,46 @@ mod tests {
         assert_eq!(set.bucket.as_deref(), Some("bundles"));
         assert_eq!(set.retention_days, None);
         let overrides = set.overrides;
-        assert_eq!(overrides.endpoint.as_deref(), Some("minio"));
+        assert_eq!(overrides.endpoint, Some(Host::Domain("minio".to_owned())));
         assert_eq!(overrides.port, Some(9000));
         assert_eq!(overrides.access_key.unwrap().expose_secret(), "key");
         assert_eq!(overrides.secret_key.unwrap().expose_secret(), "'secret '");
         assert_eq!(overrides.use_ssl, Some(false));
         assert_eq!(overrides.bucket_region.as_deref(), Some("eu-west-3"));
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address() {
+        for (text, host) in [
+            ("minio", "minio"),
+            ("S3.eu-west-1.amazonaws.com", "s3.eu-west-1.amazonaws.com"),
+            ("my_minio", "my_minio"),
+            ("10.0.0.7", "10.0.0.7"),
+            ("::1", "[::1]"),
+            ("[::1]", "[::1]"),
+        ] {
+            let found = s3(&[("S3_ENDPOINT", text)]).unwrap().overrides.endpoint;
+            assert_eq!(found.unwrap().to_string(), host, "{text}");
+        }
+    }
+
+    #[test]
+    fn all_is_said_when_nothing_is_left() {
+        let all = [
+            ("CONNECTOR_SEND_TO_S3_BUCKET", "bundles"),
+            ("S3_ENDPOINT", "minio"),
+            ("S3_PORT", "9000"),
+            ("S3_ACCESS_KEY", "key"),
+            ("S3_SECRET_KEY", "secret"),
+            ("S3_USE_SSL", "false"),
+            ("S3_BUCKET_REGION", "us-east-1"),
+        ];
+        assert!(s3(&all).unwrap().says_all());
+        for missing in 0..all.len() {
+            let mut rest = all.to_vec();
+            let (name, _) = rest.remove(missing);
+            assert!(!s3(&rest).unwrap().says_all(), "{name}");
+        }
     }
 
     #[test]
@@ -269,6 +316,11 @@ mod tests {
     fn what_s3_cannot_be_is_refused_by_the_setting() {
         for (name, value, shown) in [
             ("S3_ENDPOINT", "https://user:SECRET@minio", "not a host"),
+            ("S3_ENDPOINT", "user:SECRET@minio", "not a host"),
+            ("S3_ENDPOINT", "minio/SECRET", "not a host"),
+            ("S3_ENDPOINT", "minio:9000", "not a host"),
+            ("S3_ENDPOINT", "[::1]:9000", "not a host"),
+            ("S3_ENDPOINT", "min io", "not a host"),
             ("S3_PORT", "0", "found \"0\""),
             ("S3_USE_SSL", "maybe", "found \"maybe\""),
             ("CONNECTOR_SEND_TO_S3_RETENTION", "-1", "found \"-1\""),

@@ -13,10 +13,10 @@ use object_store::client::{
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use reqwest::{StatusCode, redirect};
 use secrecy::{ExposeSecret, SecretString};
-use url::Url;
+use url::{Host, Url};
 
 use super::{Error, S3Failure};
-use crate::config::{Http, Redaction, S3 as Settings, Verify};
+use crate::config::{self, Http, Redaction, S3 as Settings, Verify};
 use crate::opencti::{NetworkFailure, S3Connection, Version};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -48,9 +48,11 @@ impl Bucket {
     ) -> Result<Self, Error> {
         let overrides = &settings.overrides;
         let mut missing = Vec::new();
-        let endpoint = overrides.endpoint.as_deref();
-        let endpoint = endpoint.or(platform.map(|it| it.endpoint.as_str()));
-        let endpoint = or_missing(&mut missing, "S3_ENDPOINT", endpoint);
+        let endpoint = match &overrides.endpoint {
+            Some(endpoint) => Some(endpoint.clone()),
+            None => told_endpoint(platform)?,
+        };
+        let endpoint = or_missing(&mut missing, "S3_ENDPOINT", endpoint.as_ref());
         let port = overrides.port.or(platform.map(|it| it.port));
         let port = or_missing(&mut missing, "S3_PORT", port);
         let use_ssl = overrides.use_ssl.or(platform.map(|it| it.use_ssl));
@@ -206,27 +208,40 @@ impl MayBeEmpty for u16 {
     }
 }
 
+impl MayBeEmpty for &Host {
+    fn is_empty(&self) -> bool {
+        false
+    }
+}
+
 impl MayBeEmpty for bool {
     fn is_empty(&self) -> bool {
         false
     }
 }
 
-fn address(use_ssl: bool, host: &str, port: u16) -> Result<Url, Error> {
-    let scheme = if use_ssl { "https" } else { "http" };
-    let address = match host.contains(':') && !host.starts_with('[') {
-        // IPv6.
-        true => format!("{scheme}://[{host}]:{port}"),
-        false => format!("{scheme}://{host}:{port}"),
+/// What the platform says; it may be an empty text.
+fn told_endpoint(platform: Option<&S3Connection>) -> Result<Option<Host>, Error> {
+    let told = platform.map(|it| it.endpoint.as_str());
+    let Some(told) = told.filter(|told| !told.is_empty()) else {
+        return Ok(None);
     };
-    Url::parse(&address)
-        .ok()
-        .filter(|url| url.username().is_empty() && url.password().is_none() && url.path() == "/")
-        .ok_or_else(|| Error::Setting {
+    match config::parse_host(told) {
+        Some(host) => Ok(Some(host)),
+        None => Err(Error::Setting {
             setting: "S3_ENDPOINT",
             // Not the text itself: it may carry a password.
-            reason: "the text is not a host such as minio or s3.eu-west-1.amazonaws.com".to_owned(),
-        })
+            reason: "it must be set: what OpenCTI says of its S3 storage is not a host such as minio or s3.eu-west-1.amazonaws.com".to_owned(),
+        }),
+    }
+}
+
+fn address(use_ssl: bool, host: &Host, port: u16) -> Result<Url, Error> {
+    let scheme = if use_ssl { "https" } else { "http" };
+    Url::parse(&format!("{scheme}://{host}:{port}")).map_err(|error| Error::Setting {
+        setting: "S3_ENDPOINT",
+        reason: format!("{host} cannot stand in an address: {error}"),
+    })
 }
 
 /// Hands out one HTTP client, whatever options the library would like.
@@ -285,7 +300,11 @@ fn answered(status: StatusCode, body: &str) -> S3Failure {
         (Some("AuthorizationHeaderMalformed" | "PermanentRedirect"), _) | (_, 301 | 307) => {
             S3Failure::Region(words)
         }
-        (Some("SlowDown"), _) | (_, 408 | 429 | 500..) => S3Failure::Trouble(words),
+        (Some("SlowDown" | "RequestTimeout" | "OperationAborted"), _) | (_, 408 | 429 | 500..) => {
+            S3Failure::Trouble(words)
+        }
+        (Some("RequestTimeTooSkewed"), _) => S3Failure::Clock(words),
+        (Some("AccessDenied"), _) => S3Failure::Denied(words),
         (_, 401 | 403) => S3Failure::Refused(words),
         _ => S3Failure::Other(words),
     }
@@ -359,7 +378,7 @@ mod tests {
         let own = Settings {
             bucket: Some("mine".to_owned()),
             ..settings(S3Overrides {
-                endpoint: Some("::1".to_owned()),
+                endpoint: config::parse_host("::1"),
                 port: Some(444),
                 use_ssl: Some(true),
                 access_key: Some("my-key".into()),
@@ -386,22 +405,24 @@ mod tests {
             access_key: "".into(),
             ..told()
         };
-        for (platform, missing) in [
+        for (platform, version, missing) in [
             (
                 None,
-                "S3_ENDPOINT, S3_PORT, S3_USE_SSL, S3_ACCESS_KEY, S3_SECRET_KEY, CONNECTOR_SEND_TO_S3_BUCKET",
+                Version::new(6, 9, 9),
+                "S3_ENDPOINT, S3_PORT, S3_USE_SSL, S3_ACCESS_KEY, S3_SECRET_KEY, CONNECTOR_SEND_TO_S3_BUCKET must be set: OpenCTI tells about its S3 storage from 6.9.10 on, and this is 6.9.9",
             ),
             // A platform that takes its role from Amazon.
-            (Some(&keyless), "S3_ACCESS_KEY"),
+            (
+                Some(&keyless),
+                Version::new(7, 260_817, 0),
+                "S3_ACCESS_KEY must be set: OpenCTI tells about its S3 storage from 6.9.10 on, and this one (7.260817.0) does not tell it",
+            ),
         ] {
-            let error = bucket(platform, &settings(S3Overrides::default()))
-                .err()
-                .unwrap();
+            let unset = settings(S3Overrides::default());
+            let error = Bucket::new(platform, &unset, version).err().unwrap();
             assert_eq!(
-                error,
-                format!(
-                    "CONNECTOR_SEND_TO_S3: {missing} must be set: OpenCTI tells about its S3 storage from 6.9.10 on, and this is 6.9.9"
-                )
+                error.to_string(),
+                format!("CONNECTOR_SEND_TO_S3: {missing}")
             );
         }
     }
@@ -414,13 +435,14 @@ mod tests {
             "min io",
             "minio/SECRET",
         ] {
-            let overrides = S3Overrides {
-                endpoint: Some(endpoint.to_owned()),
-                ..S3Overrides::default()
+            let told = S3Connection {
+                endpoint: endpoint.to_owned(),
+                ..told()
             };
-            let error = bucket(Some(&told()), &settings(overrides)).err().unwrap();
+            let error = bucket(Some(&told), &settings(S3Overrides::default()));
+            let error = error.err().unwrap();
             assert!(
-                error.starts_with("S3_ENDPOINT: the text is not a host"),
+                error.starts_with("S3_ENDPOINT: it must be set") && !error.contains("SECRET"),
                 "{error}"
             );
         }
@@ -437,6 +459,10 @@ mod tests {
             (403, body("SignatureDoesNotMatch"), "S3_SECRET_KEY", false),
             (403, body("InvalidAccessKeyId"), "S3_ACCESS_KEY", false),
             (403, String::new(), "S3_ACCESS_KEY", false),
+            (403, body("AccessDenied"), "lack a right", false),
+            (403, body("RequestTimeTooSkewed"), "clock", false),
+            (400, body("RequestTimeout"), "overloaded", true),
+            (409, body("OperationAborted"), "overloaded", true),
             (
                 404,
                 body("NoSuchBucket"),

@@ -31,10 +31,7 @@ impl Directory {
 
     /// Returns once the file has its name and is on disk.
     pub(super) async fn deliver(&self, batch: &Batch) -> Result<(), Error> {
-        let content = self
-            .file
-            .content(batch)
-            .map_err(|error| failed(&self.settings.path, error.into()))?;
+        let content = self.file.content(batch)?;
         let this = self.clone();
         let written = tokio::task::spawn_blocking(move || this.write(&content, Timestamp::now()));
         match written.await {
@@ -199,6 +196,18 @@ mod tests {
             );
             assert_eq!(names.len(), others.len() + usize::from(ours_stays));
         }
+    }
+
+    #[tokio::test]
+    async fn a_document_that_is_not_json_is_no_fault_of_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut batch = Batch::default();
+        let mut broken = object("a", 1);
+        broken.document.pop();
+        batch.extend([broken]);
+        let error = sink(folder.path(), None).deliver(&batch).await.unwrap_err();
+        assert!(matches!(error, Error::NotJson(_)), "{error}");
+        assert_eq!((error.setting(), error.is_transient()), (None, false));
     }
 
     #[tokio::test]

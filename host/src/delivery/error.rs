@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::opencti::{self, Version};
+use crate::opencti::{self, S3Connection, Version};
 
 /// Why a batch was not delivered. It may have been delivered in part; repeating it does no harm.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum Error {
         /// Why.
         failure: BrokerFailure,
     },
-    /// A setting about the broker cannot be used.
+    /// A setting about the broker, S3 or certificates cannot be used.
     #[error("{setting}: {reason}")]
     Setting {
         /// Name of the setting.
@@ -27,6 +27,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// What the guest made of an object cannot stand in a file.
+    #[error("a document of the bundle is not JSON: {0}")]
+    NotJson(#[from] serde_json::Error),
     /// The directory did not take it.
     #[error("CONNECTOR_SEND_TO_DIRECTORY_PATH: cannot write {path}: {source}")]
     Directory {
@@ -37,8 +40,8 @@ pub enum Error {
     },
     /// The platform does not tell what S3 needs, and neither do the settings.
     #[error(
-        "CONNECTOR_SEND_TO_S3: {} must be set: OpenCTI tells about its S3 storage from 6.9.10 on, and this is {version}",
-        .missing.join(", ")
+        "CONNECTOR_SEND_TO_S3: {} must be set: OpenCTI tells about its S3 storage from 6.9.10 on, and this {}",
+        .missing.join(", "), what_it_tells(*.version)
     )]
     S3Unknown {
         /// Names of the settings.
@@ -74,6 +77,14 @@ pub enum S3Failure {
         "{0}; check S3_ACCESS_KEY and S3_SECRET_KEY, which overwrite what OpenCTI says of it, and that they may write to the bucket"
     )]
     Refused(String),
+    /// The keys are good, and may not do this.
+    #[error(
+        "{0}; the keys of S3_ACCESS_KEY and S3_SECRET_KEY are accepted and lack a right: the connector writes to the bucket, and with CONNECTOR_SEND_TO_S3_RETENTION lists and deletes there"
+    )]
+    Denied(String),
+    /// Signatures hold for a quarter of an hour.
+    #[error("{0}; the clock here and that of the storage differ: set both right")]
+    Clock(String),
     /// The bucket is not there.
     #[error("{0}; check CONNECTOR_SEND_TO_S3_BUCKET: the bucket is not made by the connector")]
     NoBucket(String),
@@ -128,6 +139,13 @@ pub enum BrokerFailure {
     Precondition(String, usize),
 }
 
+fn what_it_tells(version: Version) -> String {
+    match S3Connection::is_told_by(version) {
+        true => format!("one ({version}) does not tell it"),
+        false => format!("is {version}"),
+    }
+}
+
 impl Error {
     /// The setting to look at first, where one can help.
     #[must_use]
@@ -146,15 +164,16 @@ impl Error {
                 | BrokerFailure::Precondition(..) => None,
             },
             Self::Setting { setting, .. } => Some(setting),
+            Self::NotJson(_) => None,
             Self::Directory { .. } => Some("CONNECTOR_SEND_TO_DIRECTORY_PATH"),
             Self::S3Unknown { missing, .. } => missing.first().copied(),
             Self::S3 { failure, .. } => match failure {
                 S3Failure::Connection(_) | S3Failure::Other(_) => Some("S3_ENDPOINT"),
                 S3Failure::Certificate(_) => Some("HTTPS_CA_CERTIFICATES"),
-                S3Failure::Refused(_) => Some("S3_ACCESS_KEY"),
+                S3Failure::Refused(_) | S3Failure::Denied(_) => Some("S3_ACCESS_KEY"),
                 S3Failure::NoBucket(_) => Some("CONNECTOR_SEND_TO_S3_BUCKET"),
                 S3Failure::Region(_) => Some("S3_BUCKET_REGION"),
-                S3Failure::Trouble(_) => None,
+                S3Failure::Trouble(_) | S3Failure::Clock(_) => None,
             },
         }
     }
@@ -174,7 +193,7 @@ impl Error {
             Self::S3 { failure, .. } => {
                 matches!(failure, S3Failure::Connection(_) | S3Failure::Trouble(_))
             }
-            Self::Setting { .. } | Self::S3Unknown { .. } => false,
+            Self::Setting { .. } | Self::NotJson(_) | Self::S3Unknown { .. } => false,
             Self::Directory { source, .. } => !matches!(
                 source.kind(),
                 io::ErrorKind::PermissionDenied

@@ -72,16 +72,22 @@ impl S3 {
     pub(super) async fn deliver(&self, batch: &Batch) -> Result<(), Error> {
         let mut link = self.link.lock().await;
         let now = Timestamp::now();
-        let content = self.file.content(batch).map_err(|error| Error::Setting {
-            setting: "CONNECTOR_SEND_TO_S3",
-            reason: format!("the bundle cannot be written as JSON: {error}"),
-        })?;
-        let key = self.settings.folder.clone().join(self.file.name(now));
+        let content = self.file.content(batch)?;
+        let key = self
+            .key(&self.file.name(now))
+            .map_err(|error| link.bucket.failed(&error))?;
         self.put_persistently(&mut link, &key, content.into())
             .await?;
         tracing::debug!(key = key.as_ref(), "bundle stored in S3");
         self.remove_old_objects(&mut link, now).await;
         Ok(())
+    }
+
+    /// Where an object of this name lies. `Path::join` would encode letters beyond ASCII, which the request encodes
+    /// again, so that the key would not be the name that we and pycti give.
+    fn key(&self, name: &str) -> object_store::Result<Path> {
+        let folder = &self.settings.folder;
+        Ok(Path::parse(format!("{folder}/{name}"))?)
     }
 
     /// Tries again and again, for about two minutes. Where only a setting can help, the platform is asked once more:
@@ -158,11 +164,14 @@ impl S3 {
         let is_old = |object: &ObjectMeta| {
             let name = object.location.filename().unwrap_or_default();
             self.file.is_named_by_us(name)
-                && object.location == self.settings.folder.clone().join(name)
+                && self.key(name).is_ok_and(|key| object.location == key)
                 && std::time::SystemTime::from(object.last_modified) < oldest
         };
-        let prefix = self.settings.folder.clone().join(self.file.prefix());
-        if let Err(error) = remove(&link.store, prefix.as_ref(), is_old).await {
+        let removed = match self.key(&self.file.prefix()) {
+            Ok(prefix) => remove(&link.store, prefix.as_ref(), is_old).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = removed {
             let error = link.bucket.failed(&error);
             tracing::warn!(%error, "cannot remove old bundles");
         }

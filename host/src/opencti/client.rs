@@ -5,18 +5,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use reqwest::header::{
-    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 use reqwest::redirect;
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
+use super::answer::{answer_of, delay_after, parse};
 use super::draft::Draft;
-use super::error::{Code, Error, Excerpt};
+use super::error::{Code, Error};
 use super::operations::{ABOUT, Operation, Variant};
 use super::version::Version;
 use crate::config::{Http, HttpError, OpenCti, Redaction};
@@ -24,17 +24,11 @@ use crate::config::{Http, HttpError, OpenCti, Redaction};
 /// An address that answers slowly is worth the wait (pycti waits 300 s), but a run must get on.
 const TIMEOUT: Duration = Duration::from_secs(120);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// No answer that we ask for comes near this.
-const MAX_ANSWER: usize = 8 << 20;
-/// Most bytes of an unexpected answer that are looked at.
-const MAX_EXCERPTED: usize = 16 << 10;
 /// First delay of a retry.
 const RETRY_BASE: Duration = Duration::from_secs(1);
 /// With these, eight tries take about two minutes: a platform or a broker restarts in that time.
 const RETRY_TIMES: usize = 7;
 const RETRY_LONGEST: Duration = Duration::from_secs(30);
-/// A longer `Retry-After` is not waited for: the next run comes anyway.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
 
 /// Without it, a human who works in a draft with the connector's account would trap the connector in that
 /// draft (protocol section 1).
@@ -72,6 +66,8 @@ pub struct Client {
     shared: Arc<Shared>,
     /// The draft that calls are about; none for the platform's own knowledge.
     draft: Option<HeaderValue>,
+    /// Whether the token is one that the connector made for an account of its own.
+    own_account: bool,
 }
 
 #[derive(Debug)]
@@ -111,30 +107,6 @@ struct Request<'a, V> {
 }
 
 #[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-    #[serde(default)]
-    errors: Vec<GraphQlError>,
-}
-
-#[derive(Deserialize)]
-struct GraphQlError {
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    name: Option<String>,
-    #[serde(default)]
-    extensions: Extensions,
-}
-
-#[derive(Default, Deserialize)]
-struct Extensions {
-    #[serde(default)]
-    code: Option<String>,
-}
-
-#[derive(Deserialize)]
 struct AboutAnswer {
     about: About,
 }
@@ -161,6 +133,7 @@ impl Client {
             .build()?;
         Ok(Self {
             draft: None,
+            own_account: false,
             shared: Arc::new(Shared {
                 http,
                 endpoint: format!("{}/graphql", settings.url.as_str().trim_end_matches('/')),
@@ -181,6 +154,7 @@ impl Client {
     pub fn with_retry_base(self, retry_base: Duration) -> Self {
         Self {
             draft: self.draft.clone(),
+            own_account: self.own_account,
             shared: Arc::new(Shared {
                 http: self.shared.http.clone(),
                 endpoint: self.shared.endpoint.clone(),
@@ -202,6 +176,17 @@ impl Client {
         Self {
             shared: Arc::clone(&self.shared),
             draft: draft.map(|draft| draft.header.clone()),
+            own_account: self.own_account,
+        }
+    }
+
+    /// The same client, whose token the connector made for an account of its own: that it is refused means something
+    /// else then.
+    #[must_use]
+    pub fn of_own_account(self) -> Self {
+        Self {
+            own_account: true,
+            ..self
         }
     }
 
@@ -367,7 +352,10 @@ impl Client {
         if answer.is_err() {
             self.shared.errors.fetch_add(1, Ordering::Relaxed);
         }
-        answer
+        match self.own_account {
+            true => answer.map_err(Error::of_own_account),
+            false => answer,
+        }
     }
 
     /// Sends a multipart request (graphql-multipart-request-spec) once.
@@ -419,89 +407,4 @@ fn redaction(settings: &OpenCti) -> Redaction {
     values
         .filter_map(|value| value.to_str().ok())
         .fold(token, |all, value| all.with(value, "[header]"))
-}
-
-/// What to wait before the next try: what the platform asks for, where it does.
-fn delay_after(error: &Error, delay: Duration) -> Option<Duration> {
-    match error.retry_after() {
-        Some(asked) if asked > LONGEST_RETRY_AFTER => None,
-        Some(asked) => Some(asked.max(delay)),
-        None => Some(delay),
-    }
-}
-
-/// Sends a request and reads the body of a GraphQL answer. GraphQL errors come as [`Error::GraphQl`],
-/// whatever the HTTP status (protocol section 1).
-async fn answer_of(
-    operation: &'static Operation,
-    request: reqwest::RequestBuilder,
-    redaction: &Redaction,
-) -> Result<Bytes, Error> {
-    let mut response = request.send().await.map_err(Error::network)?;
-    let status = response.status();
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(retry_after);
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(Error::network)? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(Error::TooLarge {
-                operation,
-                limit: MAX_ANSWER,
-            });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    let envelope = serde_json::from_slice::<Envelope<'_>>(&body);
-    if let Ok(Envelope { errors, .. }) = &envelope
-        && let Some(first) = errors.first()
-    {
-        let code = first.extensions.code.as_deref().or(first.name.as_deref());
-        return Err(Error::GraphQl {
-            operation,
-            code: Code::parse(&redaction.strike(code.unwrap_or("(no code)"))),
-            message: redaction.strike(&first.message),
-        });
-    }
-    let excerpt = || {
-        let beginning = body.get(..MAX_EXCERPTED).unwrap_or(&body);
-        Excerpt::of(
-            redaction
-                .strike(&String::from_utf8_lossy(beginning))
-                .as_bytes(),
-        )
-    };
-    if !status.is_success() {
-        return Err(Error::Status {
-            status: status.as_u16(),
-            retry_after,
-            excerpt: excerpt(),
-        });
-    }
-    match envelope {
-        Ok(Envelope { data: Some(_), .. }) => Ok(body.freeze()),
-        _ => Err(Error::NotGraphQl { excerpt: excerpt() }),
-    }
-}
-
-fn parse<A: DeserializeOwned>(operation: &'static Operation, body: &[u8]) -> Result<A, Error> {
-    #[derive(Deserialize)]
-    struct Data<A> {
-        data: A,
-    }
-    serde_json::from_slice::<Data<A>>(body)
-        .map(|answer| answer.data)
-        .map_err(|error| Error::Shape {
-            operation,
-            reason: error.to_string(),
-        })
-}
-
-/// `Retry-After` in either of its forms (RFC 9110, section 10.2.3).
-fn retry_after(value: &HeaderValue) -> Option<Duration> {
-    let text = value.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    let wait = date.duration_since(jiff::Timestamp::now());
-    Some(Duration::try_from(wait).unwrap_or(Duration::ZERO))
 }

@@ -1,10 +1,9 @@
 //! Why the platform did not do what it was asked.
 
-use std::error::Error as _;
 use std::fmt;
-use std::io;
 use std::time::Duration;
 
+use super::network_failure::NetworkFailure;
 use super::{Operation, Version};
 
 /// Why a call failed. Each says which setting to look at.
@@ -89,70 +88,13 @@ pub enum Error {
     },
 }
 
-/// How a network failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NetworkFailure {
-    /// The host name is not known.
-    Dns,
-    /// Nobody listens.
-    Refused,
-    /// No secure connection.
-    Tls,
-    /// Not in time.
-    Timeout,
-    /// No connection for another reason.
-    Connect,
-    /// The connection broke after the request was sent.
-    Broken,
-}
-
-impl NetworkFailure {
-    /// Sorts a failure of the HTTP library; with the library's innermost words, which hold no address.
-    pub(crate) fn of(error: &reqwest::Error) -> (Self, String) {
-        let mut detail = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            detail = inner.to_string();
-            cause = inner.source();
-        }
-        (network_failure(error), detail)
-    }
-
-    fn advice(self) -> &'static str {
-        match self {
-            Self::Dns => "check the host name in OPENCTI_URL",
-            Self::Refused => {
-                "check host and port in OPENCTI_URL, that the platform has started, and HTTP_PROXY, HTTPS_PROXY and NO_PROXY where a proxy is on the way"
-            }
-            Self::Tls => {
-                "check https in OPENCTI_URL, and the certificate authorities in HTTPS_CA_CERTIFICATES or OPENCTI_SSL_VERIFY"
-            }
-            Self::Timeout | Self::Connect => {
-                "check OPENCTI_URL and the proxy settings (HTTP_PROXY, HTTPS_PROXY, NO_PROXY)"
-            }
-            Self::Broken => "the platform or a proxy before it may be restarting",
-        }
-    }
-}
-
-impl fmt::Display for NetworkFailure {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Dns => "the host name cannot be resolved (DNS)",
-            Self::Refused => "connection refused",
-            Self::Tls => "no secure connection (TLS)",
-            Self::Timeout => "no answer in time",
-            Self::Connect => "no connection",
-            Self::Broken => "the connection broke",
-        })
-    }
-}
-
 /// `extensions.code` of a GraphQL error (protocol section 1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Code {
     /// The token is not accepted.
     AuthRequired,
+    /// The same of the token that the connector made for an account of its own.
+    OwnTokenRefused,
     /// The account may not do this.
     Forbidden,
     /// The account must do something first (`OTP_REQUIRED`, …).
@@ -210,7 +152,7 @@ impl Code {
 impl fmt::Display for Code {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::AuthRequired => "AUTH_REQUIRED",
+            Self::AuthRequired | Self::OwnTokenRefused => "AUTH_REQUIRED",
             Self::Forbidden => "FORBIDDEN_ACCESS",
             Self::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
             Self::Functional => "FUNCTIONAL_ERROR",
@@ -267,7 +209,10 @@ impl Error {
         matches!(
             self,
             Self::GraphQl {
-                code: Code::AuthRequired | Code::Forbidden | Code::Account(_),
+                code: Code::AuthRequired
+                    | Code::OwnTokenRefused
+                    | Code::Forbidden
+                    | Code::Account(_),
                 ..
             } | Self::Missing { .. }
                 | Self::TooOld { .. }
@@ -286,7 +231,11 @@ impl Error {
     pub fn is_about_this_alone(&self) -> bool {
         match self {
             Self::GraphQl { code, .. } => {
-                !self.is_transient() && !matches!(code, Code::AuthRequired | Code::Account(_))
+                !self.is_transient()
+                    && !matches!(
+                        code,
+                        Code::AuthRequired | Code::OwnTokenRefused | Code::Account(_)
+                    )
             }
             Self::Status { status, .. } => *status == 413,
             Self::TooLarge { .. } | Self::Missing { .. } => true,
@@ -315,7 +264,7 @@ impl Error {
     pub fn is_about_account(&self) -> bool {
         matches!(
             self.code(),
-            Some(Code::AuthRequired | Code::Forbidden | Code::Account(_))
+            Some(Code::AuthRequired | Code::OwnTokenRefused | Code::Forbidden | Code::Account(_))
         )
     }
 
@@ -330,6 +279,10 @@ impl Error {
             Self::Network { .. } | Self::Status { .. } | Self::NotGraphQl { .. } => {
                 Some("OPENCTI_URL")
             }
+            Self::GraphQl {
+                code: Code::OwnTokenRefused,
+                ..
+            } => Some("CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT"),
             Self::GraphQl { .. } if self.is_about_account() => Some("OPENCTI_TOKEN"),
             Self::TooOld { setting, .. } => Some(setting),
             Self::NoConnectorsGroup => Some("CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT"),
@@ -358,53 +311,27 @@ impl Error {
         }
     }
 
+    /// The same error as it is to be read where the token is one of the connector's own account.
+    pub(super) fn of_own_account(self) -> Self {
+        match self {
+            Self::GraphQl {
+                operation,
+                code: Code::AuthRequired,
+                message,
+            } => Self::GraphQl {
+                operation,
+                code: Code::OwnTokenRefused,
+                message,
+            },
+            other => other,
+        }
+    }
+
     /// Sorts a failure of the HTTP library.
     pub(super) fn network(error: reqwest::Error) -> Self {
         let (failure, detail) = NetworkFailure::of(&error.without_url());
         Self::Network { failure, detail }
     }
-}
-
-fn network_failure(error: &reqwest::Error) -> NetworkFailure {
-    if error.is_timeout() {
-        return NetworkFailure::Timeout;
-    }
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if inner.is::<rustls::Error>() {
-            return NetworkFailure::Tls;
-        }
-        if let Some(io) = inner.downcast_ref::<io::Error>() {
-            if holds_tls_error(io) {
-                return NetworkFailure::Tls;
-            }
-            match io.kind() {
-                io::ErrorKind::ConnectionRefused => return NetworkFailure::Refused,
-                io::ErrorKind::TimedOut => return NetworkFailure::Timeout,
-                _ => {}
-            }
-        }
-        // hyper-util keeps its error type private; this is the text of its resolver step.
-        if inner.to_string().starts_with("dns error") {
-            return NetworkFailure::Dns;
-        }
-        cause = inner.source();
-    }
-    if error.is_connect() {
-        NetworkFailure::Connect
-    } else {
-        NetworkFailure::Broken
-    }
-}
-
-/// An I/O error hides the error that it wraps from `source`, and may wrap another I/O error.
-fn holds_tls_error(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| {
-        inner.is::<rustls::Error>()
-            || inner
-                .downcast_ref::<io::Error>()
-                .is_some_and(holds_tls_error)
-    })
 }
 
 /// The start of a body that nobody expected, on one line: enough to recognise a proxy's page.
@@ -452,6 +379,7 @@ fn status_advice(status: u16) -> &'static str {
 fn code_advice(code: &Code, operation: &Operation) -> String {
     match code {
         Code::AuthRequired => "; set OPENCTI_TOKEN to a token of an account that may use the API (capability APIACCESS_USETOKEN) and that has not expired".to_owned(),
+        Code::OwnTokenRefused => "; the token that this process made for the connector's own account is not accepted any more: restart it, which makes another. Each start under the same CONNECTOR_NAME revokes the token of the one before, and so does retry --force: let one run at a time".to_owned(),
         Code::Forbidden if operation.capability == "SETTINGS_SETACCESSES" => "; with CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT, OPENCTI_TOKEN must be the token of an administrator (capability SETTINGS_SETACCESSES), who makes the connector's account".to_owned(),
         Code::Forbidden => format!("; the account of OPENCTI_TOKEN lacks a capability: give its role {} (the built-in group \"Connectors\" has it)", operation.capability),
         Code::Account(_) => "; log in as the account of OPENCTI_TOKEN and do what is asked".to_owned(),
@@ -474,6 +402,8 @@ mod tests {
 
     #[test]
     fn an_account_that_is_refused_stops_more_than_one_call() {
+        let own = graphql("AUTH_REQUIRED", "").of_own_account();
+        assert!(!own.is_about_this_alone() && own.is_about_account() && own.is_configuration());
         for (code, alone) in [
             ("AUTH_REQUIRED", false),
             ("OTP_REQUIRED", false),

@@ -4,11 +4,13 @@
 //! variants chosen by `about.version`. Ids of STIX objects are opaque here.
 
 mod account;
+mod answer;
 mod artifact;
 mod client;
 mod draft;
 mod error;
 mod known;
+mod network_failure;
 mod operations;
 mod push;
 mod queue;
@@ -30,7 +32,8 @@ pub use account::{Account, Purpose};
 pub use artifact::ArtifactUpload;
 pub use client::{Client, ClientError};
 pub use draft::Draft;
-pub use error::{Code, Error, Excerpt, NetworkFailure};
+pub use error::{Code, Error, Excerpt};
+pub use network_failure::NetworkFailure;
 pub use operations::{OPERATIONS, Operation, Variant};
 pub use queue::QueueSize;
 pub use registration::{BrokerConnection, Registration, S3Connection};

@@ -112,6 +112,13 @@ pub static CONNECTOR_SEEN: Operation =
 pub static CONNECTOR_REGISTERED: Operation =
     operation!("connector" needs "MODULES", "connector_registered" since FIRST);
 
+/// The same, and asks for the keys of the platform's S3 storage.
+pub static CONNECTOR_REGISTERED_WITH_S3: Operation = operation!(
+    "connector" needs "MODULES",
+    "connector_registered_s3" since Version::new(6, 9, 10),
+    "connector_registered" since FIRST,
+);
+
 /// How much waits in the connector's queue.
 pub static QUEUE_SIZE: Operation =
     operation!("connector" needs "MODULES", "queue_size" since Version::new(6, 1, 12));
@@ -208,6 +215,7 @@ pub static OPERATIONS: &[&Operation] = &[
     &PING,
     &CONNECTOR_SEEN,
     &CONNECTOR_REGISTERED,
+    &CONNECTOR_REGISTERED_WITH_S3,
     &QUEUE_SIZE,
     &WORK_ADD,
     &WORK_ADD_EXPECTATIONS,

@@ -3,9 +3,12 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::Version;
 use super::client::{Client, Retry};
 use super::error::Error;
-use super::operations::{CONNECTOR_REGISTERED, REGISTER, REGISTER_WITH_S3};
+use super::operations::{
+    CONNECTOR_REGISTERED, CONNECTOR_REGISTERED_WITH_S3, REGISTER, REGISTER_WITH_S3,
+};
 use crate::config::Connector;
 
 /// What the platform keeps and tells about this connector.
@@ -25,7 +28,8 @@ pub struct Registration {
     pub push_exchange: String,
     /// Routing key of the connector's queue.
     pub push_routing: String,
-    /// The platform's own S3 storage. Only where bundles go to S3 is it asked for; `None` below 6.9.10.
+    /// The platform's own S3 storage. Asked for only where bundles go to S3 and the settings do not say all of it;
+    /// `None` below 6.9.10.
     pub s3: Option<S3Connection>,
 }
 
@@ -64,6 +68,15 @@ pub struct S3Connection {
     pub access_key: SecretString,
     /// Secret key.
     pub secret_key: SecretString,
+}
+
+impl S3Connection {
+    /// Whether a release tells it to those whom it registers.
+    #[must_use]
+    pub fn is_told_by(version: Version) -> bool {
+        let newest = REGISTER_WITH_S3.variants().first();
+        newest.is_some_and(|newest| newest.since <= version)
+    }
 }
 
 #[derive(Serialize)]
@@ -141,10 +154,14 @@ impl Client {
     ///
     /// # Errors
     /// When the platform does not answer, or refuses (the role lacks MODULES).
-    pub async fn registered(&self, connector_id: &str) -> Result<Option<Registration>, Error> {
+    pub async fn registered(&self, connector: &Connector) -> Result<Option<Registration>, Error> {
+        let operation = match needs_s3(connector) {
+            true => &CONNECTOR_REGISTERED_WITH_S3,
+            false => &CONNECTOR_REGISTERED,
+        };
         let answer: Result<KnownAnswer, Error> = self
-            .call(&CONNECTOR_REGISTERED, Retry::Never, |_| IdVariables {
-                id: connector_id,
+            .call(operation, Retry::Never, |_| IdVariables {
+                id: &connector.id,
             })
             .await;
         match answer {
@@ -159,10 +176,9 @@ impl Client {
         connector: &Connector,
         retry: Retry,
     ) -> Result<Registration, Error> {
-        // Nobody is told keys that are not needed.
-        let operation = match connector.sinks.s3 {
-            Some(_) => &REGISTER_WITH_S3,
-            None => &REGISTER,
+        let operation = match needs_s3(connector) {
+            true => &REGISTER_WITH_S3,
+            false => &REGISTER,
         };
         let answer: Answer = self
             .call(operation, retry, |_| Variables {
@@ -179,6 +195,12 @@ impl Client {
             .await?;
         Ok(answer.register_connector.into())
     }
+}
+
+/// Nobody is told keys that are not needed.
+fn needs_s3(connector: &Connector) -> bool {
+    let s3 = connector.sinks.s3.as_ref();
+    s3.is_some_and(|s3| !s3.says_all())
 }
 
 impl From<Registered> for Registration {

@@ -130,7 +130,8 @@ impl Work {
     }
 
     /// The draft that all of the run goes to, made with the first thing to bring; none where nothing waits. A human
-    /// may close it at any time: what follows goes to another one, since workers drop what is for a closed draft.
+    /// may close it at any time: what follows goes to another one, since workers drop what is for a closed draft
+    /// (protocol section 13.4). What waits in the queue then is lost to it: nobody tells before the work shows errors.
     ///
     /// # Errors
     /// When the platform does not answer after retries, refuses, or is older than 6.4.0.
@@ -145,7 +146,7 @@ impl Work {
             }
             tracing::warn!(
                 draft = open.id(),
-                "the draft was closed while the run goes on: what follows goes to another one"
+                "the draft was closed while the run goes on: what the workers have not imported yet is dropped by them, and what follows goes to another one"
             );
         }
         let work = self.opened().await?.map(|opened| opened.id);

@@ -9,7 +9,7 @@ use futures::TryStreamExt as _;
 use super::run::Run;
 use super::stop::Stop;
 use crate::delivery::{Batch, Object};
-use crate::opencti::{self, ArtifactUpload, Code};
+use crate::opencti::{self, ArtifactUpload, Client, Code, Draft};
 use crate::runtime::Artifact;
 use crate::step::Step;
 use crate::virustotal::{self, DownloadRequest};
@@ -39,9 +39,6 @@ impl Run<'_> {
         artifact: &Artifact,
         objects: &[Object],
     ) -> Result<bool, Stop> {
-        if self.copied.contains(&artifact.sha256) {
-            return Ok(true);
-        }
         let request =
             match DownloadRequest::parse(&artifact.source, &artifact.sha256, artifact.size) {
                 Ok(request) => request,
@@ -51,11 +48,16 @@ impl Run<'_> {
             let reason = "files go to the platform only, and CONNECTOR_SEND_TO_QUEUE is false";
             return Ok(self.give_up(artifact, reason).await);
         }
-        self.ensure_author(artifact, objects).await?;
         let backoff = self.pipeline.platform.backoff();
         let mut pauses = backoff.with_max_times(RETRIES).build();
         loop {
-            let copied = self.try_copy(artifact, &request).await?;
+            let draft = self.open_draft().await?;
+            if self.copied.contains(&artifact.sha256) {
+                return Ok(true);
+            }
+            let platform = self.pipeline.platform.in_draft(draft.as_ref());
+            self.ensure_author(&platform, artifact, objects).await?;
+            let copied = self.try_copy(&platform, artifact, &request).await?;
             let reason = match &copied {
                 Copied::Yes => {
                     self.copied.insert(artifact.sha256.clone());
@@ -78,8 +80,20 @@ impl Run<'_> {
         }
     }
 
+    /// The draft that files go to, if any. What was copied into one that is closed is not in the next one, and neither
+    /// need the author be.
+    async fn open_draft(&mut self) -> Result<Option<Draft>, Stop> {
+        let draft = self.work.draft().await?;
+        if draft != self.copied_into {
+            self.copied.clear();
+            self.copied_into.clone_from(&draft);
+        }
+        Ok(draft)
+    }
+
     async fn try_copy(
         &self,
+        platform: &Client,
         artifact: &Artifact,
         request: &DownloadRequest,
     ) -> Result<Copied, Stop> {
@@ -103,8 +117,6 @@ impl Run<'_> {
             let _ = noted.set(error.clone());
         });
         let body = reqwest::Body::wrap_stream(stream);
-        let draft = self.work.draft().await?;
-        let platform = self.pipeline.platform.in_draft(draft.as_ref());
         match platform.artifact_import(upload, body).await {
             Ok(_) => Ok(Copied::Yes),
             Err(error) => match broken.get() {
@@ -118,12 +130,15 @@ impl Run<'_> {
 
     /// A file names its author and markings, and the platform refuses those it does not have. Before the
     /// first file they are sent ahead, and awaited.
-    async fn ensure_author(&mut self, artifact: &Artifact, objects: &[Object]) -> Result<(), Stop> {
+    async fn ensure_author(
+        &self,
+        platform: &Client,
+        artifact: &Artifact,
+        objects: &[Object],
+    ) -> Result<(), Stop> {
         if !self.copied.is_empty() {
             return Ok(());
         }
-        let draft = self.work.draft().await?;
-        let platform = self.pipeline.platform.in_draft(draft.as_ref());
         if platform.object_known(&artifact.author).await? {
             return Ok(());
         }

@@ -17,7 +17,7 @@ use super::report::{End, Report};
 use super::settle::Entry;
 use super::stop::Stop;
 use crate::delivery::{Batch, Deliverer, Object};
-use crate::opencti::{self, Generation, StateKeeper, Work};
+use crate::opencti::{self, Draft, Generation, StateKeeper, Work};
 use crate::runtime::{Emission, Guest, Item, Live};
 use crate::state::State;
 use crate::step::Step;
@@ -108,8 +108,10 @@ pub(super) struct Run<'a> {
     batch_of: Option<Guest>,
     /// What became of the items behind the checkpoint, in feed order.
     pub(super) entries: Vec<Entry>,
-    /// SHA-256 of the files copied in this run.
+    /// SHA-256 of the files copied in this run, into the draft that is open.
     pub(super) copied: HashSet<String>,
+    /// That draft.
+    pub(super) copied_into: Option<Draft>,
     pub(super) report: Report,
     counted_against_limit: u64,
     pub(super) observer: &'a dyn Observer,
@@ -162,6 +164,7 @@ impl<'a> Run<'a> {
             batch_of: None,
             entries: Vec::new(),
             copied: HashSet::new(),
+            copied_into: None,
             report: Report::default(),
             counted_against_limit: 0,
             observer,

@@ -34,7 +34,7 @@ impl Platform {
     /// `draftWorkspaceAdd`.
     pub(crate) fn add_draft(&mut self, name: &str) -> Value {
         let draft = Draft {
-            id: internal_id(&format!("draft {} {name}", self.drafts.len())),
+            id: internal_id(&format!("draft {}", self.instant())),
             name: name.to_owned(),
             validated: false,
             store: Store::default(),

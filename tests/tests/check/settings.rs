@@ -37,6 +37,11 @@ async fn the_bucket_is_looked_into() -> Result<()> {
         "{words}"
     );
     assert!(s3.keys()?.is_empty());
+    // What is told to a registered connector is read, and nothing changes.
+    let (_, _, words) = line(&stage, "s3").await?;
+    assert!(words.ends_with("writing was not tried"), "{words}");
+    let registrations = stage.platform.requests_of("registerConnector");
+    assert_eq!(registrations.len(), 1);
 
     for (variable, value, expected) in [
         ("S3_SECRET_KEY", "another-secret-key", "S3_ACCESS_KEY: "),
@@ -54,6 +59,43 @@ async fn the_bucket_is_looked_into() -> Result<()> {
         assert!(words.starts_with(expected), "{variable}: {words}");
         stage.host = host;
     }
+
+    // Enough for a run.
+    s3.allow_writing_alone();
+    let finished = stage.check().await?;
+    assert!(finished.success, "{}", finished.output);
+    let found = lines(&finished);
+    let (state, _, words) = found.iter().find(|it| it.1 == "s3").context("no line")?;
+    assert_eq!(state, "warning", "{words}");
+    assert!(
+        words.starts_with("S3_ACCESS_KEY: cannot look into the bucket")
+            && words.contains("accepted and lack a right"),
+        "{words}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_administrator_is_not_registered_as_the_connector() -> Result<()> {
+    let s3 = s3::Server::start().await?;
+    let mut stage = Stage::new(Options::default().administrator()).await?;
+    let told = s3.connection();
+    stage.platform.tell_s3(|s3| *s3 = told);
+    stage.host = stage
+        .host
+        .variable("CONNECTOR_SEND_TO_S3", "true")
+        .variable("CONNECTOR_QUEUE_PROTOCOL", "amqp")
+        .variable("CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT", "true");
+    let finished = stage.check().await?;
+    assert!(finished.success, "{}", finished.output);
+    for name in ["queue", "s3"] {
+        let found = lines(&finished);
+        let (state, _, words) = found.iter().find(|it| it.1 == name).context(name)?;
+        assert_eq!(state, "skipped", "{words}");
+        assert!(words.contains("only `run` does"), "{words}");
+    }
+    assert!(stage.platform.requests_of("registerConnector").is_empty());
+    assert!(stage.platform.read(|platform| platform.accounts.is_empty()));
     Ok(())
 }
 

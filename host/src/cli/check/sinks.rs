@@ -5,8 +5,8 @@ use super::opencti::Usable;
 use super::report::Check;
 use super::{PATIENCE, Patience, REFUSED};
 use crate::config::{BrokerOverrides, Connector, Http, Queue};
-use crate::delivery::{BrokerFailure, Error, probe_broker, probe_directory, probe_s3};
-use crate::opencti::{self, Client, Registration};
+use crate::delivery::{BrokerFailure, Error, S3Failure, probe_broker, probe_directory, probe_s3};
+use crate::opencti::{self, Client, Registration, S3Connection};
 
 const QUEUE: &str = "queue";
 const S3: &str = "s3";
@@ -50,8 +50,7 @@ async fn check_broker(
     let probe = async |registration: &Registration| {
         probe_broker(overrides, connector, registration, http, PATIENCE).await
     };
-    let known = Patience::begin().wait(platform.registered(&connector.id));
-    if let Ok(Ok(Some(registration))) = known.await {
+    if let Some(registration) = known(platform, connector).await {
         match probe(&registration).await {
             Ok(address) => return Check::ok(QUEUE, lets_us_publish(&address)),
             // The platform makes it when a connector registers.
@@ -64,7 +63,7 @@ async fn check_broker(
     }
     let registration = match register(QUEUE, platform, connector).await {
         Ok(registration) => registration,
-        Err(failed) => return failed,
+        Err(check) => return check,
     };
     let registered = "to learn of it, the connector was registered on OpenCTI";
     match probe(&registration).await {
@@ -80,11 +79,23 @@ fn lets_us_publish(address: &str) -> String {
     format!("RabbitMQ at {address} lets us publish")
 }
 
+/// What the platform told when the connector was registered; nothing changes there.
+async fn known(platform: &Client, connector: &Connector) -> Option<Registration> {
+    let answer = Patience::begin().wait(platform.registered(connector));
+    answer.await.ok()?.ok()?
+}
+
+/// Registers the connector, or answers the line that says why not.
 async fn register(
     line: &'static str,
     platform: &Client,
     connector: &Connector,
 ) -> Result<Registration, Check> {
+    if connector.service_account.is_some() {
+        // The platform would take the administrator of OPENCTI_TOKEN for the connector's account.
+        let reason = "for this the connector must be registered, which with CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT only `run` does";
+        return Err(Check::skipped(line, reason));
+    }
     let answer = Patience::begin().wait(platform.register_once(connector));
     match answer.await {
         Ok(Ok(registration)) => Ok(registration),
@@ -101,8 +112,8 @@ fn not_registered(line: &'static str, error: &opencti::Error) -> Check {
     Check::failed(line, error.setting(), words)
 }
 
-/// One line, none where nothing is put into S3. What the settings do not say of it the platform tells those whom it
-/// registers.
+/// One line, none where nothing is put into S3. What the settings do not say of it the platform tells registered
+/// connectors.
 pub(super) async fn check_s3(basis: &Basis, platform: &Usable) -> Option<Check> {
     let connector = basis.parts.connector.as_ref()?;
     let settings = connector.sinks.s3.as_ref()?;
@@ -113,30 +124,43 @@ pub(super) async fn check_s3(basis: &Basis, platform: &Usable) -> Option<Check> 
         Ok(platform) => platform,
         Err(reason) => return Some(Check::skipped(S3, *reason)),
     };
-    let probe = async |told: Option<&Registration>| {
-        let told = told.and_then(|registration| registration.s3.as_ref());
-        let probed = probe_s3(settings, told, platform.version(), http);
-        Patience::begin().wait(probed).await
-    };
-    let (probed, registered) = match probe(None).await {
-        Ok(Err(Error::S3Unknown { .. })) => match register(S3, platform, connector).await {
+    let version = platform.version();
+    let (told, registered) = if settings.says_all() || !S3Connection::is_told_by(version) {
+        (None, "")
+    } else if let Some(registration) = known(platform, connector).await {
+        (Some(registration), "")
+    } else {
+        match register(S3, platform, connector).await {
             Ok(registration) => (
-                probe(Some(&registration)).await,
+                Some(registration),
                 "; to learn of it, the connector was registered on OpenCTI",
             ),
-            Err(failed) => return Some(failed),
-        },
-        probed => (probed, ""),
+            Err(check) => return Some(check),
+        }
     };
-    Some(match probed {
+    let told = told.and_then(|registration| registration.s3);
+    let probed = probe_s3(settings, told.as_ref(), version, http);
+    Some(match Patience::begin().wait(probed).await {
         Ok(Ok(bucket)) => Check::ok(
             S3,
             format!("{bucket} lets us look into it; writing was not tried{registered}"),
+        ),
+        // What is enough for a run may not be enough to look.
+        Ok(Err(
+            error @ Error::S3 {
+                failure: S3Failure::Denied(_),
+                ..
+            },
+        )) => Check::warning(
+            S3,
+            error.setting(),
+            format!("cannot look into the bucket, and writing was not tried: {error}{registered}"),
         ),
         Ok(Err(error)) => Check::failed(S3, error.setting(), format!("{error}{registered}")),
         Err(late) => Check::failed(S3, Some("S3_ENDPOINT"), late),
     })
 }
+
 /// One line, none where nothing is written to a directory.
 pub(super) fn check_directory(basis: &Basis) -> Option<Check> {
     let connector = basis.parts.connector.as_ref()?;
