@@ -7,7 +7,7 @@ use std::time::Duration;
 use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Channel, Confirmation};
 use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::amqp::{close, failure, open};
 use super::broker::{Broker, tls};
@@ -34,8 +34,10 @@ pub async fn probe_broker(
     let tls = tls(overrides, http)?;
     let broker = Broker::new(&registration.broker, overrides);
     let published = async {
+        let begun = Instant::now();
         let (connection, channel) = open(&broker, &tls, &connector.name, patience).await?;
-        let published = timeout(patience, publish_nowhere(&channel, registration)).await;
+        let rest = patience.saturating_sub(begun.elapsed());
+        let published = timeout(rest, publish_nowhere(&channel, registration)).await;
         close(&connection).await;
         published.unwrap_or(Err(BrokerFailure::Timeout(patience.as_secs())))
     };

@@ -100,46 +100,67 @@ async fn an_administrator_is_not_registered_as_the_connector() -> Result<()> {
 }
 
 #[tokio::test]
+async fn without_the_guest_nothing_is_registered_for_the_bucket() -> Result<()> {
+    let mut stage = Stage::new(Options::default()).await?;
+    stage.host = stage
+        .host
+        .variable("CONNECTOR_GUEST", "/nowhere.wasm")
+        .variable("CONNECTOR_NAME", "A name of its own")
+        .variable("CONNECTOR_SEND_TO_S3", "true");
+    let found = lines(&stage.check().await?);
+    let (state, _, words) = found.iter().find(|it| it.1 == "s3").context("s3")?;
+    assert_eq!(state, "skipped", "{words}");
+    assert!(stage.platform.requests_of("registerConnector").is_empty());
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_the_settings_want_must_be_had() -> Result<()> {
-    let setting = |name: &'static str| {
-        move |stage: Stage| Stage {
-            host: stage.host.variable(name, "true"),
-            ..stage
-        }
-    };
-    let drafts = "CONNECTOR_VALIDATE_BEFORE_IMPORT";
-    let account = "CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT";
+    let drafts = [
+        ("CONNECTOR_VALIDATE_BEFORE_IMPORT", "true"),
+        ("CONNECTOR_QUEUE_PROTOCOL", "amqp"),
+    ];
+    let drafts_of_nothing = [
+        ("CONNECTOR_VALIDATE_BEFORE_IMPORT", "true"),
+        ("CONNECTOR_SEND_TO_QUEUE", "false"),
+    ];
+    let account = [("CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT", "true")];
     let lacking = |capability| Options::default().without(&[capability]);
-    for (options, name, on, expected) in [
+    let cases: [(_, _, &[(&str, &str)], _); 4] = [
         (
             Options::version("6.9.22")?,
             "opencti-version",
-            account,
+            &account,
             "CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT: this needs OpenCTI 7.260224.0",
         ),
         (
             lacking("SETTINGS_SETACCESSES"),
             "opencti-capabilities",
-            account,
+            &account,
             "OPENCTI_TOKEN: missing: SETTINGS_SETACCESSES; only an administrator's token",
         ),
         (
-            lacking("SETTINGS_SETACCESSES"),
+            lacking("KNOWLEDGE_KNUPDATE"),
             "opencti-capabilities",
-            drafts,
-            "all that a connector needs",
+            &drafts,
+            "OPENCTI_TOKEN: missing: KNOWLEDGE_KNUPDATE",
         ),
-    ] {
-        let stage = setting(on)(Stage::new(options).await?);
-        let stage = match on == drafts {
-            true => Stage {
-                host: stage.host.variable("CONNECTOR_SEND_TO_QUEUE", "false"),
-                ..stage
-            },
-            false => stage,
-        };
-        let (_, _, words) = line(&stage, name).await?;
-        assert!(words.starts_with(expected), "{words}");
+        (
+            lacking("KNOWLEDGE_KNUPDATE"),
+            "opencti-capabilities",
+            &drafts_of_nothing,
+            "OPENCTI_TOKEN: without KNOWLEDGE_KNUPDATE no files are copied",
+        ),
+    ];
+    for (options, name, settings, expected) in cases {
+        let mut stage = Stage::new(options).await?;
+        for (setting, value) in settings {
+            stage.host = stage.host.variable(setting, *value);
+        }
+        let finished = stage.check().await?;
+        let found = lines(&finished);
+        let line = found.iter().find(|it| it.1 == name).context(name)?;
+        assert!(line.2.starts_with(expected), "{}", finished.output);
     }
     Ok(())
 }

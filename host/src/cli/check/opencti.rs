@@ -14,7 +14,13 @@ const CAPABILITIES: &str = "opencti-capabilities";
 const NO_ACCOUNT: &str = "the account of the token is not known";
 
 /// A platform that a connector can work with, or why this is none.
-pub(super) type Usable = Result<Client, &'static str>;
+pub(super) type Usable = Result<Platform, &'static str>;
+
+pub(super) struct Platform {
+    pub(super) client: Client,
+    /// The rest of it.
+    pub(super) patience: Patience,
+}
 
 /// Four lines.
 pub(super) async fn check(basis: &Basis) -> (Vec<Check>, Usable) {
@@ -86,7 +92,7 @@ pub(super) async fn check(basis: &Basis) -> (Vec<Check>, Usable) {
     checks.push(Check::ok(VERSION, version));
     checks.push(capabilities(&account, basis));
     let usable = match account.lacks(Purpose::Connector).is_empty() {
-        true => Ok(client),
+        true => Ok(Platform { client, patience }),
         false => Err("the account lacks a capability"),
     };
     (checks, usable)

@@ -1,7 +1,7 @@
 //! Where bundles go: whether each place would take one.
 
 use super::local::Basis;
-use super::opencti::Usable;
+use super::opencti::{Platform, Usable};
 use super::report::Check;
 use super::{PATIENCE, Patience, REFUSED};
 use crate::config::{BrokerOverrides, Connector, Http, Queue};
@@ -11,6 +11,9 @@ use crate::opencti::{self, Client, Registration, S3Connection};
 const QUEUE: &str = "queue";
 const S3: &str = "s3";
 const DIRECTORY: &str = "directory";
+
+/// The platform would be told a name that is not known without the guest.
+const NO_NAME: &str = "the connector has no name without the guest";
 
 /// One line, none where nothing is sent to the platform's workers.
 pub(super) async fn check_queue(basis: &Basis, platform: &Usable) -> Option<Check> {
@@ -24,11 +27,8 @@ pub(super) async fn check_queue(basis: &Basis, platform: &Usable) -> Option<Chec
         (Ok(_), None) => return Some(Check::skipped(QUEUE, super::NO_NETWORK)),
     };
     Some(match queue {
-        Queue::Api => check_api(platform),
-        // The platform would be told a name that is not known without it.
-        Queue::Amqp(_) if basis.prefix.is_none() => {
-            Check::skipped(QUEUE, "the connector has no name without the guest")
-        }
+        Queue::Api => check_api(&platform.client),
+        Queue::Amqp(_) if basis.prefix.is_none() => Check::skipped(QUEUE, NO_NAME),
         Queue::Amqp(overrides) => check_broker(platform, connector, overrides, http).await,
     })
 }
@@ -42,7 +42,7 @@ fn check_api(platform: &Client) -> Check {
 
 /// Only the platform knows the login to its broker, and tells it to registered connectors.
 async fn check_broker(
-    platform: &Client,
+    platform: &Platform,
     connector: &Connector,
     overrides: &BrokerOverrides,
     http: &Http,
@@ -80,15 +80,17 @@ fn lets_us_publish(address: &str) -> String {
 }
 
 /// What the platform told when the connector was registered; nothing changes there.
-async fn known(platform: &Client, connector: &Connector) -> Option<Registration> {
-    let answer = Patience::begin().wait(platform.registered(connector));
+async fn known(platform: &Platform, connector: &Connector) -> Option<Registration> {
+    let answer = platform
+        .patience
+        .wait(platform.client.registered(connector));
     answer.await.ok()?.ok()?
 }
 
 /// Registers the connector, or answers the line that says why not.
 async fn register(
     line: &'static str,
-    platform: &Client,
+    platform: &Platform,
     connector: &Connector,
 ) -> Result<Registration, Check> {
     if connector.service_account.is_some() {
@@ -96,7 +98,9 @@ async fn register(
         let reason = "for this the connector must be registered, which with CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT only `run` does";
         return Err(Check::skipped(line, reason));
     }
-    let answer = Patience::begin().wait(platform.register_once(connector));
+    let answer = platform
+        .patience
+        .wait(platform.client.register_once(connector));
     match answer.await {
         Ok(Ok(registration)) => Ok(registration),
         Ok(Err(error)) => Err(not_registered(line, &error)),
@@ -124,11 +128,13 @@ pub(super) async fn check_s3(basis: &Basis, platform: &Usable) -> Option<Check> 
         Ok(platform) => platform,
         Err(reason) => return Some(Check::skipped(S3, *reason)),
     };
-    let version = platform.version();
+    let version = platform.client.version();
     let (told, registered) = if settings.says_all() || !S3Connection::is_told_by(version) {
         (None, "")
     } else if let Some(registration) = known(platform, connector).await {
         (Some(registration), "")
+    } else if basis.prefix.is_none() {
+        return Some(Check::skipped(S3, NO_NAME));
     } else {
         match register(S3, platform, connector).await {
             Ok(registration) => (
