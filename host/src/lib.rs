@@ -2,10 +2,11 @@
 //! moves the bytes between VirusTotal, OpenCTI and RabbitMQ.
 //!
 //! Imports run downwards only: `cli` → `schedule`, `swap`, `status` → `pipeline` → `runtime`, `virustotal`, `opencti`,
-//! `delivery` → `config` → `guest_source`, `telemetry`; `state` and `step` know nobody.
+//! `delivery` → `config` → `guest_source`, `telemetry`; `date`, `state` and `step` know nobody.
 
 pub mod cli;
 pub mod config;
+pub mod date;
 pub mod delivery;
 pub mod guest_source;
 pub mod opencti;

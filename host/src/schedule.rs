@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Connector;
+use crate::date::date;
 use crate::opencti::Info;
 use crate::pipeline::{End, Observer, Pipeline, Report};
 use crate::state::{FIRST_RUN_SECONDS, State};
@@ -14,13 +15,14 @@ use crate::state::{FIRST_RUN_SECONDS, State};
 /// Runs until stopped, or once where the settings say so. Answers the report of the last run.
 ///
 /// With `back_fill`, a time in seconds since the epoch, the first run reads from then on, whatever is done; where it
-/// does not come to the end, the next goes on where it stopped.
+/// does not come to the end, the next goes on where it stopped. What is left of it stands there afterwards, also where
+/// this is given up.
 pub async fn run(
     pipeline: &Pipeline,
     connector: &Connector,
     stop: &CancellationToken,
     observer: &dyn Observer,
-    mut back_fill: Option<u64>,
+    back_fill: &mut Option<u64>,
 ) -> Option<Report> {
     let mut last = None;
     let mut resets = pipeline.keeper.resets();
@@ -31,9 +33,9 @@ pub async fn run(
             return last;
         }
         if !is_held_back(pipeline, connector).await {
-            let report = run_once(pipeline, connector, stop, observer, back_fill).await;
+            let report = run_once(pipeline, connector, stop, observer, *back_fill).await;
             let end = report.end.clone();
-            back_fill = back_fill.and_then(|from| rest_of(from, &report));
+            *back_fill = back_fill.and_then(|from| rest_of(from, &report));
             last = Some(report);
             if end == End::Reset && !connector.run_and_terminate {
                 continue;
@@ -41,6 +43,11 @@ pub async fn run(
         }
         if connector.run_and_terminate {
             return last;
+        }
+        if let Some(since) = *back_fill
+            && !stop.is_cancelled()
+        {
+            tell_rest(since);
         }
         tokio::select! {
             biased;
@@ -67,8 +74,8 @@ async fn run_once(
     let (generation, stored) = pipeline.keeper.current();
     let (state, again_from) = begin(stored.as_deref(), begun, back_fill);
     match again_from {
-        Some(since) => tracing::info!(since, "a back-fill begins"),
-        None => tracing::info!(since = state.since(), "a run begins"),
+        Some(since) => tracing::info!(since = date(since), "a back-fill begins"),
+        None => tracing::info!(since = date(state.since()), "a run begins"),
     }
     let report = pipeline
         .run(generation, state, again_from, stop, observer)
@@ -87,8 +94,8 @@ async fn run_once(
     report
 }
 
-/// The state, and where a back-fill reads from: no later than a run without it would, or the checkpoint would pass
-/// over what lies between.
+/// The state, and where a back-fill reads from: no later than a run from the same state would, or the checkpoint would
+/// pass over what lies between. Without a state the connector begins there.
 fn begin(stored: Option<&str>, now: Timestamp, back_fill: Option<u64>) -> (State, Option<u64>) {
     let now = u64::try_from(now.as_second()).unwrap_or_default();
     let three_days_back = || State::starting_at(now.saturating_sub(FIRST_RUN_SECONDS));
@@ -112,15 +119,16 @@ fn rest_of(from: u64, report: &Report) -> Option<u64> {
     match report.end {
         // A reset begins with nothing, three days back.
         End::Drained | End::Reset => None,
-        End::Limit | End::Quota | End::Shutdown | End::Error(_) => {
-            let rest = from.max(report.done_to);
-            tracing::warn!(
-                since = rest,
-                "the back-fill did not come to its end; what is left begins there"
-            );
-            Some(rest)
-        }
+        End::Limit | End::Quota | End::Shutdown | End::Error(_) => Some(from.max(report.done_to)),
     }
+}
+
+/// Tells what is left of a back-fill, in the form that the command line takes.
+pub fn tell_rest(since: u64) {
+    tracing::warn!(
+        since = date(since),
+        "the back-fill did not come to its end; what is left begins there"
+    );
 }
 
 /// Whether the connector's queue is too full for a run.

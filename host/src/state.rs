@@ -198,8 +198,21 @@ impl State {
         }
     }
 
-    /// Writes an item down that could not be mapped. Answers the item that fell off a full list.
+    /// Moves the checkpoint over an item that could not be mapped, and writes it down. Answers the item that fell off a
+    /// full list.
     pub fn mark_failed(&mut self, id: &str, observed: u64, reason: &str) -> Option<FailedItem> {
+        self.pass_over(id, observed);
+        self.write_down_failed(id, observed, reason)
+    }
+
+    /// Writes an item down that could not be mapped, and that no run reads again. Answers the item that fell off a full
+    /// list.
+    pub fn write_down_failed(
+        &mut self,
+        id: &str,
+        observed: u64,
+        reason: &str,
+    ) -> Option<FailedItem> {
         let earlier = self.forget_failed(id);
         self.failed.push_back(FailedItem {
             id: shortened(id, FAILED_ID),
@@ -207,7 +220,6 @@ impl State {
             reason: shortened(reason, REASON),
             tries: earlier.map_or(0, |earlier| earlier.tries) + 1,
         });
-        self.pass_over(id, observed);
         if self.failed.len() > FAILED {
             self.failed.pop_front()
         } else {

@@ -5,15 +5,22 @@
     reason = "helpers of tests are outside test functions"
 )]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use anyhow::Result;
-use connector_host::state::State;
+use connector_host::state::{OVERLAP_SECONDS, State};
 use connector_tests::fixtures::{Scenario, now};
 use connector_tests::host::{CONNECTOR_ID, Finished, Host};
-use connector_tests::virustotal::World;
+use connector_tests::opencti::QueueDetails;
+use connector_tests::virustotal::{Notification, World};
 use connector_tests::{opencti, virustotal};
-use serde_json::Value;
+use futures::FutureExt as _;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 const HOUR: u64 = 3_600;
+const DAY: u64 = 24 * HOUR;
 
 struct Stage {
     virustotal: virustotal::Server,
@@ -26,12 +33,7 @@ struct Stage {
 impl Stage {
     /// Notifications of the last two days.
     async fn new(notifications: usize) -> Result<Self> {
-        let scenario = Scenario {
-            mixed: false,
-            bodies: false,
-            ..Scenario::of_today(notifications)
-        };
-        Self::of(scenario.world()).await
+        Self::of(of_files(notifications).world()).await
     }
 
     async fn of(world: World) -> Result<Self> {
@@ -54,8 +56,11 @@ impl Stage {
     }
 
     async fn back_fill(&self, since: u64) -> Result<Finished> {
-        let time = jiff::Timestamp::from_second(i64::try_from(since)?)?.to_string();
-        let arguments = ["run", "--once", "--since", &time];
+        self.back_fill_from(&time(since)).await
+    }
+
+    async fn back_fill_from(&self, since: &str) -> Result<Finished> {
+        let arguments = ["run", "--once", "--since", since];
         self.host.start(&arguments)?.finish().await
     }
 
@@ -68,8 +73,50 @@ impl Stage {
     }
 }
 
+/// Notifications of files, of the last two days.
+fn of_files(notifications: usize) -> Scenario {
+    Scenario {
+        mixed: false,
+        bodies: false,
+        ..Scenario::of_today(notifications)
+    }
+}
+
+fn time(seconds: u64) -> String {
+    let time = jiff::Timestamp::from_second(i64::try_from(seconds).unwrap());
+    time.unwrap().to_string()
+}
+
+/// The attributes of a message of the log.
+fn attributes(run: &Finished, level: &str, message: &str) -> Value {
+    let messages = run.messages(level);
+    let found = messages.iter().find_map(|it| it.strip_prefix(message));
+    serde_json::from_str(found.unwrap_or_else(|| panic!("{message}: {}", run.log))).unwrap()
+}
+
+/// From when a back-fill is to go on that did not come to its end, as it was told.
+fn rest_of(run: &Finished) -> String {
+    assert!(!run.success, "{}", run.log);
+    let message = "the back-fill did not come to its end; what is left begins there";
+    assert_eq!(run.log.matches(message).count(), 1, "{}", run.log);
+    let attributes = attributes(run, "WARNING", message);
+    attributes["since"].as_str().unwrap().to_owned()
+}
+
+/// A notification that nobody can map: its rule is not named.
+fn broken(notification: &Notification) -> Notification {
+    let mut item = notification.item();
+    item["context_attributes"]["hunting_info"] = json!({});
+    item["context_attributes"]["sources"] = json!([{"type": "hunting_ruleset", "id": "1"}]);
+    Notification::new(&item)
+}
+
 fn assert_read(run: &Finished, read: usize, delivered: usize) {
     assert!(run.success, "{}", run.log);
+    assert_counts(run, read, delivered);
+}
+
+fn assert_counts(run: &Finished, read: usize, delivered: usize) {
     let expected = format!("{read} notifications read: {delivered} delivered");
     assert!(
         run.summary().starts_with(&expected),
@@ -100,25 +147,32 @@ async fn what_is_delivered_is_delivered_again_and_the_state_stays() -> Result<()
 
 #[tokio::test]
 async fn a_back_fill_reaches_before_the_first_run() -> Result<()> {
-    let stage = Stage::new(40).await?;
+    let mut world = of_files(40).world();
+    let oldest = world.notifications.iter_mut().min_by_key(|it| it.date);
+    let oldest = oldest.unwrap();
+    *oldest = broken(oldest);
+    let broken = oldest.id.clone();
+    let stage = Stage::of(world).await?;
     // The checkpoint has passed nearly everything, and nothing of it was delivered.
     let mut state = State::starting_at(stage.dates[38]);
     state.mark_failed("1234", stage.dates[0], "bad");
     stage.platform.seed_state(CONNECTOR_ID, &state.to_json())?;
     // A limit is of runs that nobody asked for.
     let host = stage.host.clone().setting("LIMIT", "5");
-    let time = jiff::Timestamp::from_second(i64::try_from(stage.dates[0])?)?.to_string();
+    let since = time(stage.dates[0]);
     let run = host
-        .start(&["run", "--once", "--since", &time])?
+        .start(&["run", "--once", "--since", &since])?
         .finish()
         .await?;
-    assert_read(&run, 40, 40);
+    assert_read(&run, 40, 39);
     let after = stage.state();
     assert_eq!(after["checkpoint"]["date"], stage.dates[39]);
-    assert_eq!(
-        after["failed"][0]["id"], "1234",
-        "what failed is not forgotten"
-    );
+    let failed = after["failed"].as_array().unwrap();
+    let failed: Vec<&Value> = failed.iter().map(|it| &it["id"]).collect();
+    assert_eq!(failed, ["1234", &broken], "what failed is not forgotten");
+    // What no run reads again has no fingerprint, delivered or failed.
+    let done = after["checkpoint"]["done"].as_array().unwrap().len();
+    assert_eq!(done, stage.since(state.since()) + 1, "one was there");
     assert_read(&stage.host.run_once().await?, 0, 0);
     Ok(())
 }
@@ -135,11 +189,69 @@ async fn a_time_after_the_checkpoint_leaves_nothing_out() -> Result<()> {
     Ok(())
 }
 
+/// Also where there was nothing to read, the next run goes on from there, and not from three days back.
+#[tokio::test]
+async fn a_connector_without_a_state_begins_with_its_back_fill() -> Result<()> {
+    let stage = Stage::new(0).await?;
+    let since = now() - 6 * DAY;
+    let run = stage.back_fill(since).await?;
+    assert_read(&run, 0, 0);
+    assert_eq!(stage.state()["checkpoint"]["date"], since);
+
+    let late = of_files(1).world().notifications[0].dated(now() - 5 * DAY);
+    stage
+        .virustotal
+        .edit(|world| world.notifications.push(late));
+    assert_read(&stage.host.run_once().await?, 1, 1);
+    Ok(())
+}
+
+/// As the README says, the age that a file may have counts from now.
+#[tokio::test]
+async fn old_files_are_brought_over_where_max_age_days_lets_them() -> Result<()> {
+    let scenario = Scenario {
+        hours: 6 * 24,
+        ..of_files(40)
+    };
+    let stage = Stage::of(scenario.world()).await?;
+    let by_default = Stage {
+        host: stage.host.clone().setting("MAX_AGE_DAYS", "3"),
+        ..stage
+    };
+    let since = by_default.dates[0];
+    let run = by_default.back_fill(since).await?;
+    assert!(run.success, "{}", run.log);
+    let skipped = 40 - by_default.incidents();
+    assert!((20..40).contains(&skipped), "{}", run.summary());
+    let words = format!("{skipped} skipped (age {skipped})");
+    assert!(run.summary().ends_with(&words), "{}", run.summary());
+
+    let unlimited = Stage {
+        host: by_default.host.clone().setting("MAX_AGE_DAYS", "0"),
+        ..by_default
+    };
+    assert_read(&unlimited.back_fill(since).await?, 40, 40);
+    assert_eq!(unlimited.incidents(), 40);
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_virustotal_does_not_keep_is_not_asked_for_and_the_future_is_refused() -> Result<()> {
-    let stage = Stage::new(20).await?;
-    let run = stage.back_fill(now() - 30 * 24 * HOUR).await?;
-    assert_read(&run, 20, 20);
+    let stage = Stage::new(0).await?;
+    let oldest = now() - 7 * DAY;
+    let run = stage.back_fill(now() - 30 * DAY).await?;
+    assert_read(&run, 0, 0);
+    // One second before what is kept: whether VirusTotal includes the second of a date, it does not say.
+    let asked = stage.virustotal.requests()[0].clone();
+    let filter = asked.parameter("filter").unwrap();
+    let asked = filter.split_whitespace().find_map(|it| {
+        let date = it.strip_prefix("date:")?.strip_suffix('+')?;
+        format!("{date}Z").parse::<jiff::Timestamp>().ok()
+    });
+    let asked = u64::try_from(asked.unwrap().as_second())?;
+    assert!((oldest - 1..now()).contains(&asked), "{filter}");
+    let saved = stage.state()["checkpoint"]["date"].as_u64().unwrap();
+    assert!((oldest..now()).contains(&saved), "{saved}");
     let warnings = run.messages("WARNING");
     let words = "VirusTotal keeps notifications for 7 days only: what is read begins at 20";
     assert!(
@@ -155,12 +267,11 @@ async fn what_virustotal_does_not_keep_is_not_asked_for_and_the_future_is_refuse
             "it is in the future; expected a time that is over",
         ),
         (
-            "yesterday",
+            "2026-01-01T10:00",
             "expected a time such as 2026-11-20T00:00:00Z, or a date",
         ),
     ] {
-        let refused = stage.host.start(&["run", "--once", "--since", time])?;
-        let refused = refused.finish().await?;
+        let refused = stage.back_fill_from(time).await?;
         assert!(
             !refused.success && refused.log.contains(words),
             "{}",
@@ -182,35 +293,34 @@ async fn a_back_fill_says_how_far_it_is_and_goes_on_where_it_stopped() -> Result
     let stage = Stage { host, ..stage };
     stage.virustotal.edit(|world| world.quota = Some(11));
     let run = stage.back_fill(since).await?;
-    assert_read(&run, 440, 440);
+    assert_counts(&run, 440, 440);
+    let begun = attributes(&run, "INFO", "a back-fill begins");
+    assert_eq!(begun["since"], time(since));
     let lines = run.messages("INFO");
-    let lines: Vec<&String> = lines
-        .iter()
-        .filter(|it| it.starts_with("the back-fill goes on "))
-        .collect();
-    assert_eq!(lines.len(), 2, "{lines:?}");
-    for (line, read) in lines.iter().zip([200, 400]) {
-        assert!(line.contains(&format!("\"read\":{read}")), "{line}");
+    for read in [200, 400] {
+        // A slow machine writes more of them.
+        let line = lines.iter().find(|it| {
+            it.starts_with("the back-fill goes on ") && it.contains(&format!("\"read\":{read},"))
+        });
+        let line = line.unwrap_or_else(|| panic!("{read}: {lines:?}"));
         assert!(
             line.contains("\"to\":\"20") && line.contains("\"percent\":"),
             "{line}"
         );
     }
-    let rest = stage.state()["checkpoint"]["date"].as_u64().unwrap();
-    let told = run.messages("WARNING");
-    let told = told
-        .iter()
-        .find(|it| it.starts_with("the back-fill did not come to its end"));
-    assert!(
-        told.unwrap().contains(&format!("\"since\":{rest}")),
-        "{told:?}"
-    );
+    let rest = rest_of(&run);
+    let checkpoint = stage.state()["checkpoint"]["date"].as_u64().unwrap();
+    assert_eq!(rest, time(checkpoint));
+    // What is told is what the next one takes.
+    stage.virustotal.edit(|world| world.quota = None);
+    let read = stage.since(checkpoint - OVERLAP_SECONDS);
+    assert_read(&stage.back_fill_from(&rest).await?, read, read);
+    assert_eq!(stage.incidents(), 450);
 
     // A connector that goes on running goes on with it.
     stage.virustotal.edit(|world| world.quota = Some(3));
     let host = stage.host.clone().setting("INTERVAL_SEC", "1");
-    let time = jiff::Timestamp::from_second(i64::try_from(since)?)?.to_string();
-    let mut connector = host.start(&["run", "--since", &time])?;
+    let mut connector = host.start(&["run", "--since", &time(since)])?;
     connector
         .until_logged("the back-fill did not come to its end")
         .await?;
@@ -219,5 +329,85 @@ async fn a_back_fill_says_how_far_it_is_and_goes_on_where_it_stopped() -> Result
     connector.end().await?;
     assert_eq!(stage.incidents(), 450);
     assert_read(&stage.host.run_once().await?, 0, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_back_fill_that_sigterm_ends_says_from_when_to_go_on() -> Result<()> {
+    let stage = Stage::new(200).await?;
+    // The fourth page does not come until it is asked for again.
+    let fourth = Arc::new(Notify::new());
+    let (asked, pages) = (Arc::clone(&fourth), AtomicUsize::new(0));
+    stage.virustotal.check(move |request| {
+        if request.path == "/ioc_stream" && pages.fetch_add(1, Ordering::SeqCst) == 3 {
+            asked.notify_one();
+            return std::future::pending().boxed();
+        }
+        std::future::ready(()).boxed()
+    });
+    let since = stage.dates[0];
+    let arguments = ["run", "--once", "--since", &time(since)];
+    let running = stage.host.start(&arguments)?;
+    fourth.notified().await;
+    running.terminate()?;
+    let run = running.finish().await?;
+    assert_counts(&run, 120, 120);
+    assert!(run.summary().ends_with("; stopped on request"));
+    let rest = rest_of(&run);
+    assert!(rest > time(since), "{rest}");
+
+    let run = stage.back_fill_from(&rest).await?;
+    assert!(run.success, "{}", run.log);
+    assert_eq!(stage.incidents(), 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_back_fill_that_is_given_up_says_from_when_to_go_on() -> Result<()> {
+    let stage = Stage::new(20).await?;
+    let delivery = Arc::new(Notify::new());
+    let arrived = Arc::clone(&delivery);
+    stage.platform.check(move |request| {
+        if request.fields.iter().any(|it| it == "stixBundlePush") {
+            arrived.notify_one();
+            return std::future::pending().boxed();
+        }
+        std::future::ready(()).boxed()
+    });
+    let since = time(stage.dates[0]);
+    let running = stage.host.start(&["run", "--once", "--since", &since])?;
+    delivery.notified().await;
+    running.terminate()?;
+    let run = running.finish().await?;
+    assert!(
+        run.log.contains("the run did not end within"),
+        "{}",
+        run.log
+    );
+    assert_eq!(rest_of(&run), since);
+    Ok(())
+}
+
+/// A run that is held back is made up for by the next one; a back-fill that is, by nobody.
+#[tokio::test]
+async fn a_back_fill_that_is_held_back_says_so_and_is_no_success() -> Result<()> {
+    let stage = Stage::new(20).await?;
+    let state = State::starting_at(stage.dates[10]).to_json();
+    stage.platform.seed_state(CONNECTOR_ID, &state)?;
+    stage.platform.set_queue(QueueDetails {
+        messages_number: 1_000,
+        messages_size: 600_000_000,
+    });
+    let since = stage.dates[0];
+    let run = stage.back_fill(since).await?;
+    let held_back = "the queue is too full for a run: it is held back";
+    assert!(run.log.contains(held_back), "{}", run.log);
+    assert_eq!(rest_of(&run), time(since));
+    let run = stage.host.run_once().await?;
+    assert!(run.success && run.log.contains(held_back), "{}", run.log);
+    assert_eq!(stage.virustotal.requests().len(), 0);
+
+    stage.platform.set_queue(QueueDetails::default());
+    assert_read(&stage.back_fill(since).await?, 20, 20);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `run --since`: how far back, and how far it is.
 
 use std::io::IsTerminal;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::date::date;
+use crate::date::date;
 use crate::pipeline::{self, End, Observer, Report, Stop};
 use crate::runtime::Pool;
+use crate::telemetry::bars;
 
 /// A line of progress is due after so many notifications,
 const NOTIFICATIONS_A_LINE: u64 = 200;
@@ -22,7 +23,8 @@ const TIME_A_LINE: Duration = Duration::from_secs(30);
 /// Reads a time as users write it, in seconds since the epoch.
 pub(super) fn since(text: &str) -> Result<u64, String> {
     let time = text.parse::<Timestamp>().or_else(|_| {
-        let date: Date = text.parse()?;
+        // What jiff parses as a date may have a time of day, which would be dropped.
+        let date = Date::strptime("%Y-%m-%d", text)?;
         Ok(date.to_zoned(TimeZone::UTC)?.timestamp())
     });
     let time = time.map_err(|_: jiff::Error| {
@@ -60,7 +62,8 @@ fn now() -> u64 {
 
 /// How far a back-fill is, by the dates of what it has decided on: a bar on a terminal, and else lines in the log.
 pub(super) struct Progress {
-    from: u64,
+    /// From when the first run reads, which a checkpoint may put before what was asked for.
+    from: OnceLock<u64>,
     until: u64,
     bar: Option<ProgressBar>,
     /// Time of the last line, and how many notifications were read then; `None` once the back-fill is over.
@@ -68,10 +71,9 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(from: u64) -> Self {
-        let until = now().max(from + 1);
+    pub(super) fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(until - from);
+            let bar = bars().add(ProgressBar::new(100));
             let style = "{bar:30} {percent:>3} %  {msg}  ({elapsed})";
             if let Ok(style) = ProgressStyle::with_template(style) {
                 bar.set_style(style);
@@ -79,24 +81,24 @@ impl Progress {
             bar
         });
         Self {
-            from,
-            until,
+            from: OnceLock::new(),
+            until: now(),
             bar,
             last_line: Mutex::new(Some((Instant::now(), 0))),
         }
     }
 
-    /// Seconds of the time that is filled.
-    fn position(&self, report: &Report) -> u64 {
-        let to = report.decided_to.clamp(self.from, self.until);
-        to - self.from
+    /// How much of the time is filled, in percent.
+    fn percent(&self, report: &Report) -> u64 {
+        let from = *self.from.get_or_init(|| report.read_from);
+        let until = self.until.max(from + 1);
+        (report.decided_to.clamp(from, until) - from) * 100 / (until - from)
     }
 
     fn line(&self, report: &Report) {
-        let percent = self.position(report) * 100 / (self.until - self.from);
         tracing::info!(
             to = date(report.decided_to),
-            percent,
+            percent = self.percent(report),
             read = report.read,
             skipped = report.skipped_in_all(),
             delivered = report.delivered,
@@ -115,7 +117,7 @@ impl Observer for Progress {
             return;
         };
         if let Some(bar) = &self.bar {
-            bar.set_position(self.position(report));
+            bar.set_position(self.percent(report));
             bar.set_message(format!(
                 "{}: {} read, {} skipped, {} delivered",
                 date(report.decided_to),
@@ -158,6 +160,9 @@ mod tests {
             ("2026-01-01T10:00:00Z", Ok(1_767_261_600)),
             ("2026-01-01T11:00:00+01:00", Ok(1_767_261_600)),
             ("2026-01-01", Ok(1_767_225_600)),
+            // Which time is meant, nobody could say.
+            ("2026-01-01T10:00", Err("expected a time such as")),
+            ("2026-01-01 10:00:00", Err("expected a time such as")),
             ("yesterday", Err("expected a time such as")),
             ("", Err("expected a time such as")),
             ("1969-12-31", Err("before 1970")),
@@ -174,17 +179,25 @@ mod tests {
     #[test]
     fn progress_goes_by_the_dates() {
         let progress = Progress {
-            from: 1_000,
+            from: OnceLock::new(),
             until: 2_000,
             bar: None,
             last_line: Mutex::new(None),
         };
-        for (decided_to, expected) in [(0, 0), (1_000, 0), (1_250, 250), (5_000, 1_000)] {
+        // The run that goes on from 1,500 fills what the first has left.
+        for (read_from, decided_to, expected) in [
+            (1_000, 0, 0),
+            (1_000, 1_000, 0),
+            (1_000, 1_250, 25),
+            (1_500, 1_750, 75),
+            (1_500, 5_000, 100),
+        ] {
             let report = Report {
+                read_from,
                 decided_to,
                 ..Report::default()
             };
-            assert_eq!(progress.position(&report), expected, "{decided_to}");
+            assert_eq!(progress.percent(&report), expected, "{decided_to}");
         }
     }
 }

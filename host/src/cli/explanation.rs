@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::date::date;
 use super::map::severity;
 use super::tree::Tree;
+use crate::date::date;
 use crate::pipeline::{Decided, Decision, Explained};
 use crate::runtime::{Answer, Artifact, Emission, Guest, Item, Object, Question, Remark, Said};
 

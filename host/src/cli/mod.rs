@@ -3,7 +3,6 @@
 mod back_fill;
 mod check;
 mod connect;
-mod date;
 mod explain;
 mod explanation;
 mod guest;

@@ -6,9 +6,9 @@ use anyhow::{bail, ensure};
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{self, Peers};
-use super::date::date;
 use super::start::Setup;
 use crate::config::{Http, Settings};
+use crate::date::date;
 use crate::opencti::{SIGN_OF_LIFE, Seen};
 use crate::pipeline::{End, Pipeline};
 use crate::runtime::Live;

@@ -13,7 +13,7 @@ use super::summary;
 use crate::config::{Http, Settings};
 use crate::guest_source::Watcher;
 use crate::opencti::{self, NotReady, Registration};
-use crate::pipeline::{End, Observer, Report};
+use crate::pipeline::{Observer, Report};
 use crate::runtime::Live;
 use crate::schedule;
 use crate::status::{self, Board};
@@ -67,18 +67,12 @@ fn run_logged(
     let guests = Live::new(chooser.workshop().open(&guest)?);
     let source = finder.source().clone();
     let exchange = Exchange::new(finder, chooser, guests.clone());
-    let report = connect::runtime()?.block_on(async {
+    connect::runtime()?.block_on(async {
         let stop = connect::stop_on_signals()?;
         let watcher = Watcher::new(&source, setup.guest.poll).context("cannot listen to SIGHUP")?;
         tokio::spawn(exchange.run(watcher, stop.clone()));
         let board = Board::new(&settings, guests.clone(), troubles, stop.clone());
         connect_and_run(&http, settings, guests, stop, board, arguments).await
-    })?;
-    Ok(match report {
-        Some(Report {
-            end: End::Error(_), ..
-        }) => ExitCode::FAILURE,
-        _ => ExitCode::SUCCESS,
     })
 }
 
@@ -89,7 +83,7 @@ async fn connect_and_run(
     stop: CancellationToken,
     board: Board,
     arguments: &RunArguments,
-) -> anyhow::Result<Option<Report>> {
+) -> anyhow::Result<ExitCode> {
     let connector = &settings.connector;
     if let Some(settings) = &connector.status {
         status::serve(settings, board.clone()).await?;
@@ -98,7 +92,7 @@ async fn connect_and_run(
     let Some((peers, registration)) =
         unless_cancelled(register(peers, &settings, http, &stop).await)?
     else {
-        return Ok(None);
+        return Ok(exit_code(None, arguments.since));
     };
     let shift = guests.shift();
     tracing::info!(
@@ -130,13 +124,28 @@ async fn connect_and_run(
         )));
     }
     observers.push(match since {
-        Some(since) => Box::new(back_fill::Progress::new(since)),
+        Some(_) => Box::new(back_fill::Progress::new()),
         None => Box::new(Steps::default()),
     });
-    let runs = schedule::run(&pipeline, connector, &stop, &observers, since);
+    let mut left = since;
+    let runs = schedule::run(&pipeline, connector, &stop, &observers, &mut left);
     let report = connect::within_grace(&stop, runs).await.flatten();
     pipeline.keeper.stop().await;
-    Ok(report)
+    Ok(exit_code(report.as_ref(), left))
+}
+
+/// Success, unless the last run failed or anything is left of a back-fill. That a run was held back, or stopped for the
+/// quota, is none: the next one does what it left, and pycti ends with 0 as well.
+fn exit_code(report: Option<&Report>, left: Option<u64>) -> ExitCode {
+    if let Some(since) = left {
+        schedule::tell_rest(since);
+        return ExitCode::FAILURE;
+    }
+    if report.is_some_and(Report::is_failed) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 /// Waits until the platform knows the connector.

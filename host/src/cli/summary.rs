@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::Sinks;
 use crate::pipeline::{Observer, Report};
+use crate::telemetry::bars;
 
 /// A progress line while a run goes on, and a table at its end.
 pub(super) struct Table {
@@ -17,12 +18,11 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new(sinks: &Sinks, with_progress: bool) -> Self {
-        let target = if with_progress && std::io::stderr().is_terminal() {
-            ProgressDrawTarget::stderr()
+        let progress = if with_progress && std::io::stderr().is_terminal() {
+            bars().add(ProgressBar::no_length())
         } else {
-            ProgressDrawTarget::hidden()
+            ProgressBar::hidden()
         };
-        let progress = ProgressBar::with_draw_target(None, target);
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
             progress.set_style(style);
         }
@@ -49,7 +49,8 @@ impl Observer for Table {
 
     fn ended(&self, report: &Report) {
         self.progress.finish_and_clear();
-        println!("{}", table(report, self.directory.as_deref()));
+        // The bar of a back-fill may still be there.
+        bars().suspend(|| println!("{}", table(report, self.directory.as_deref())));
     }
 }
 

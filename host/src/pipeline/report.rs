@@ -27,6 +27,8 @@ pub enum End {
 pub struct Report {
     /// Notifications read that were not done before.
     pub read: u64,
+    /// From when it reads, in seconds since the epoch.
+    pub read_from: u64,
     /// Latest date, by the source, of what was decided on; 0 before the first.
     pub decided_to: u64,
     /// Latest date of what is done: delivered, or known to need no delivery; 0 before the first.
@@ -65,6 +67,7 @@ impl Default for Report {
     fn default() -> Self {
         Self {
             read: 0,
+            read_from: 0,
             decided_to: 0,
             done_to: 0,
             skipped: BTreeMap::new(),

@@ -146,6 +146,10 @@ impl<'a> Run<'a> {
             now.strftime("%Y-%m-%d %H:%M:%S")
         );
         let platform = &pipeline.platform;
+        let read_from = match task {
+            Task::BackFill(since) => since,
+            Task::Feed | Task::Failures => state.since(),
+        };
         Self {
             pipeline,
             task,
@@ -165,7 +169,10 @@ impl<'a> Run<'a> {
             entries: Vec::new(),
             copied: HashSet::new(),
             copied_into: None,
-            report: Report::default(),
+            report: Report {
+                read_from,
+                ..Report::default()
+            },
             counted_against_limit: 0,
             observer,
         }
@@ -222,6 +229,10 @@ impl<'a> Run<'a> {
     }
 
     async fn read(&mut self, stop: &CancellationToken) -> Result<End, Stop> {
+        if let Task::BackFill(_) = self.task {
+            // A connector without a state has begun then, also where nothing is found to be done.
+            self.save().await?;
+        }
         self.remove_what_was_left().await?;
         let mut feed = self.pipeline.source.feed(self.feed()?);
         loop {
@@ -257,8 +268,8 @@ impl<'a> Run<'a> {
             if !again && self.state.is_done(item.id.as_str(), item.observed) {
                 continue;
             }
-            // A back-fill reads what the user asked for, however much that is. What lies before the checkpoint is late, or was forgotten by the state: it must not use up
-            // the limit, or a run might never get beyond it.
+            // A back-fill reads what the user asked for, however much that is. Else what lies before the checkpoint is
+            // late, or was forgotten by the state: it must not use up the limit, or a run might never get beyond it.
             if !again && item.observed >= self.begun_at {
                 if self
                     .pipeline

@@ -98,14 +98,10 @@ impl Run<'_> {
             (Fate::Failed(reason), Task::Failures) => {
                 self.state.mark_failed_again(&entry.id, reason);
             }
-            // No run reads it again: a fingerprint would take the place of one that is needed.
-            (_, Task::BackFill(_)) if entry.observed < self.read_again_from => {
-                self.state.forget_failed(&entry.id);
-            }
-            (_, Task::Feed | Task::BackFill(_)) => {
+            (_, Task::Feed | Task::BackFill(_)) if self.is_read_again(entry) => {
                 self.state.mark_done(&entry.id, entry.observed);
             }
-            (_, Task::Failures) => {
+            (_, Task::Feed | Task::BackFill(_) | Task::Failures) => {
                 self.state.forget_failed(&entry.id);
             }
         }
@@ -114,8 +110,21 @@ impl Run<'_> {
         }
     }
 
+    /// Whether a later run may read it. Where none does, a fingerprint would take the place of one that is needed.
+    fn is_read_again(&self, entry: &Entry) -> bool {
+        // What has no date comes with any page.
+        let is_dated = entry.observed > 0;
+        let is_old = is_dated && entry.observed < self.read_again_from;
+        !(is_old && matches!(self.task, Task::BackFill(_)))
+    }
+
     fn mark_failed(&mut self, entry: &Entry, reason: &str) {
-        let dropped = self.state.mark_failed(&entry.id, entry.observed, reason);
+        let Entry { id, observed, .. } = entry;
+        let dropped = if self.is_read_again(entry) {
+            self.state.mark_failed(id, *observed, reason)
+        } else {
+            self.state.write_down_failed(id, *observed, reason)
+        };
         if let Some(dropped) = dropped {
             self.report.forgotten += 1;
             tracing::warn!(

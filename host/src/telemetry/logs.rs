@@ -16,6 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::fields::{Fields, level_name};
+use super::terminal::LogLines;
 use super::troubles::Troubles;
 
 /// How much is logged; the names of `CONNECTOR_LOG_LEVEL`.
@@ -68,7 +69,7 @@ pub enum Format {
 pub fn init(level: Level, format: Format) -> Troubles {
     let colours = std::io::stderr().is_terminal();
     let troubles = Troubles::default();
-    let subscriber = subscriber(level, format, colours, std::io::stderr, troubles.clone());
+    let subscriber = subscriber(level, format, colours, || LogLines, troubles.clone());
     // Only an earlier call can have failed it, and that one's lines go on.
     drop(subscriber.try_init());
     troubles
