@@ -59,8 +59,12 @@ async fn a_bar_leaves_neither_log_lines_nor_the_table_broken() -> Result<()> {
         let is_line = |row: &&String| row.starts_with("20") && row.contains("Z ");
         let (lines, table): (Vec<&String>, Vec<&String>) = rows.iter().partition(is_line);
         // Every line of the log stands on a row of its own.
-        let ends = run.output.matches(" INFO ").count() + run.output.matches(" WARN ").count();
-        assert_eq!(lines.len(), ends, "{shown}");
+        let levels = ["INFO", "WARN", "ERROR"].map(|level| format!("{level}\u{1b}[0m"));
+        let logged: usize = levels
+            .iter()
+            .map(|level| run.output.matches(level).count())
+            .sum();
+        assert_eq!(lines.len(), logged, "{shown}");
         let labels: Vec<&str> = table
             .iter()
             .map(|row| row.trim().split("  ").next().unwrap())

@@ -12,6 +12,7 @@ mod settings;
 use std::fmt;
 
 use anyhow::{Result, ensure};
+use connector_host::runtime::CONTRACT;
 use connector_tests::fixtures::Scenario;
 use connector_tests::host::{Finished, Host, workspace};
 use connector_tests::opencti::{self, Options};
@@ -155,7 +156,7 @@ async fn all_that_is_well_has_a_line_too() -> Result<()> {
     assert_eq!(names, ALL);
     let guest = &found[1].2;
     assert!(
-        guest.starts_with("livehunt ") && guest.contains(", contract 1.1.0, from /"),
+        guest.starts_with("livehunt ") && guest.contains(&format!(", contract {CONTRACT}, from /")),
         "{guest}"
     );
     let url = stage.platform.url();
