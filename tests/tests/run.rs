@@ -37,6 +37,26 @@ async fn platform(options: opencti::Options) -> Result<opencti::Server> {
 }
 
 #[tokio::test]
+async fn at_info_a_run_is_three_lines() -> Result<()> {
+    let scenario = Scenario {
+        mixed: false,
+        ..Scenario::of_today(130)
+    };
+    let virustotal = virustotal::Server::start(scenario.world()).await?;
+    let platform = platform(opencti::Options::default()).await?;
+    let host = Host::new(&virustotal, &platform)?.variable("CONNECTOR_LOG_LEVEL", "info");
+    let run = host.run_once().await?;
+    assert!(run.success, "{}", run.log);
+    let lines = run.messages("INFO");
+    let begin = lines.iter().position(|it| it.contains("a run begins"));
+    let of_run = &lines[begin.unwrap()..];
+    assert_eq!(of_run.len(), 3, "{}", run.log);
+    assert!(of_run[1].contains("the run goes on"), "{}", run.log);
+    assert!(of_run[2].contains("130 notifications read: 130 delivered"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn every_notification_becomes_an_incident_with_its_objects() -> Result<()> {
     let virustotal = virustotal::Server::start(Scenario::of_today(95).world()).await?;
     let platform = platform(opencti::Options::default()).await?;
