@@ -1,0 +1,122 @@
+use super::super::operations::{PING, REGISTER};
+use super::*;
+
+fn graphql(code: &str, message: &str) -> Error {
+    Error::GraphQl {
+        operation: &PING,
+        code: Code::parse(code),
+        message: message.to_owned(),
+    }
+}
+
+#[test]
+fn an_account_that_is_refused_stops_more_than_one_call() {
+    let own = graphql("AUTH_REQUIRED", "").of_own_account();
+    assert!(!own.is_about_this_alone() && own.is_about_account() && own.is_configuration());
+    for (code, alone) in [
+        ("AUTH_REQUIRED", false),
+        ("OTP_REQUIRED", false),
+        ("DATABASE_ERROR", false),
+        ("FORBIDDEN_ACCESS", true),
+        ("MISSING_REFERENCE_ERROR", true),
+        ("SOMETHING_NEW", true),
+    ] {
+        assert_eq!(graphql(code, "").is_about_this_alone(), alone, "{code}");
+    }
+}
+
+#[test]
+fn what_is_worth_a_retry() {
+    for (code, message, transient, configuration) in [
+        ("AUTH_REQUIRED", "", false, true),
+        ("AUTH_FAILURE", "", false, true),
+        ("FORBIDDEN_ACCESS", "", false, true),
+        ("OTP_REQUIRED", "", false, true),
+        ("GRAPHQL_VALIDATION_FAILED", "", false, false),
+        ("FUNCTIONAL_ERROR", "Too many requests", true, false),
+        (
+            "FUNCTIONAL_ERROR",
+            "No connector found with the specified ID",
+            false,
+            false,
+        ),
+        ("MISSING_REFERENCE_ERROR", "", false, false),
+        ("LOCK_ERROR", "", true, false),
+        ("DATABASE_ERROR", "", true, false),
+        ("INTERNAL_SERVER_ERROR", "", true, false),
+        ("DRAFT_LOCKED", "", false, false),
+        ("SOMETHING_NEW", "", false, false),
+    ] {
+        let error = graphql(code, message);
+        assert_eq!(error.is_transient(), transient, "{error}");
+        assert_eq!(error.is_configuration(), configuration, "{error}");
+    }
+    for (failure, configuration) in [
+        (NetworkFailure::Refused, false),
+        (NetworkFailure::Tls, true),
+    ] {
+        let error = Error::Network {
+            failure,
+            detail: String::new(),
+        };
+        assert!(error.is_transient(), "{error}");
+        assert_eq!(error.is_configuration(), configuration, "{error}");
+    }
+    for (status, transient) in [
+        (408, true),
+        (429, true),
+        (503, true),
+        (522, true),
+        (413, false),
+        (404, false),
+    ] {
+        let error = Error::Status {
+            status,
+            retry_after: None,
+            excerpt: Excerpt::of(b""),
+        };
+        assert_eq!(error.is_transient(), transient, "{error}");
+    }
+}
+
+#[test]
+fn messages_name_the_setting() {
+    let forbidden = Error::GraphQl {
+        operation: &REGISTER,
+        code: Code::Forbidden,
+        message: "You are not allowed to do this.".to_owned(),
+    };
+    assert!(
+        forbidden.to_string().contains("CONNECTORAPI"),
+        "{forbidden}"
+    );
+    assert!(
+        graphql("AUTH_REQUIRED", "")
+            .to_string()
+            .contains("OPENCTI_TOKEN")
+    );
+    let page = Error::NotGraphQl {
+        excerpt: Excerpt::of(b"<html>\n  <title>Proxy</title>"),
+    };
+    let text = page.to_string();
+    assert!(
+        text.contains("OPENCTI_URL") && text.contains("<html> <title>Proxy</title>"),
+        "{text}"
+    );
+    let broken = Error::NotGraphQl {
+        excerpt: Excerpt::of(b" {\"data\":{\"registerConnector\":{\"pass\":\"hidden\","),
+    };
+    assert!(!broken.to_string().contains("hidden"), "{broken}");
+}
+
+#[test]
+fn a_deleted_connector_is_recognised() {
+    assert!(
+        graphql(
+            "FUNCTIONAL_ERROR",
+            "No connector found with the specified ID"
+        )
+        .is_unknown_connector()
+    );
+    assert!(!graphql("FUNCTIONAL_ERROR", "other").is_unknown_connector());
+}
