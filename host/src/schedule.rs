@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Connector;
-use crate::date::date;
+use crate::date::{date, seconds};
 use crate::opencti::Info;
 use crate::pipeline::{End, Observer, Pipeline, Report};
 use crate::state::{FIRST_RUN_SECONDS, State};
@@ -97,7 +97,7 @@ async fn run_once(
 /// The state, and where a back-fill reads from: no later than a run from the same state would, or the checkpoint would
 /// pass over what lies between. Without a state the connector begins there.
 fn begin(stored: Option<&str>, now: Timestamp, back_fill: Option<u64>) -> (State, Option<u64>) {
-    let now = u64::try_from(now.as_second()).unwrap_or_default();
+    let now = seconds(now);
     let three_days_back = || State::starting_at(now.saturating_sub(FIRST_RUN_SECONDS));
     let state = match State::parse(stored.unwrap_or_default()) {
         Ok(Some(state)) => state,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::date::date;
+use crate::date::{date, seconds};
 use crate::pipeline::{self, End, Observer, Report, Stop};
 use crate::runtime::Pool;
 use crate::telemetry::bars;
@@ -57,7 +57,7 @@ pub(super) fn within_retention(since: u64, pool: &Pool) -> Result<u64, Stop> {
 }
 
 fn now() -> u64 {
-    u64::try_from(Timestamp::now().as_second()).unwrap_or_default()
+    seconds(Timestamp::now())
 }
 
 /// How far a back-fill is, by the dates of what it has decided on: a bar on a terminal, and else lines in the log.

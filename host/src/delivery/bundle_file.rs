@@ -19,6 +19,8 @@ pub(super) struct BundleFile {
     bundle_type: &'static str,
     applicant_id: String,
     connector: ConnectorInFile,
+    /// What all names begin with.
+    pub(super) prefix: String,
 }
 
 #[derive(Clone, Serialize)]
@@ -58,6 +60,7 @@ impl BundleFile {
                 auto: false,
                 validate_before_import: connector.validate_before_import,
             },
+            prefix: prefix(&connector.name),
         }
     }
 
@@ -75,31 +78,12 @@ impl BundleFile {
         })
     }
 
-    /// What all names begin with.
-    pub(super) fn prefix(&self) -> String {
-        let mut prefix: String = self
-            .connector
-            .name
-            .to_lowercase()
-            .chars()
-            .map(|c| {
-                if c.is_alphanumeric() || "._-".contains(c) {
-                    c
-                } else {
-                    '_'
-                }
-            })
-            .collect();
-        prefix.push('-');
-        prefix
-    }
-
     /// `<connector>-<date>-<time>-<seconds since the epoch>.json`, as pycti names it.
     pub(super) fn name(&self, date: Timestamp) -> String {
         let micros = date.as_microsecond();
         format!(
             "{}{}-{}.{:06}.json",
-            self.prefix(),
+            self.prefix,
             date.strftime("%Y%m%d-%H%M%S"),
             micros.div_euclid(1_000_000),
             micros.rem_euclid(1_000_000),
@@ -108,9 +92,8 @@ impl BundleFile {
 
     /// Whether a name is one that we (or pycti for the same connector) gave. Others may share the place.
     pub(super) fn is_named_by_us(&self, name: &str) -> bool {
-        let prefix = self.prefix();
         let Some(rest) = name
-            .strip_prefix(&prefix)
+            .strip_prefix(&self.prefix)
             .and_then(|name| name.strip_suffix(".json"))
         else {
             return false;
@@ -126,6 +109,23 @@ impl BundleFile {
                 digits(whole, whole.len().max(1)) && digits(fraction, fraction.len().max(1))
             })
     }
+}
+
+/// Of the connector's name, what can stand in a file's.
+fn prefix(connector_name: &str) -> String {
+    let mut prefix: String = connector_name
+        .to_lowercase()
+        .chars()
+        .map(|c| {
+            if c.is_alphanumeric() || "._-".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    prefix.push('-');
+    prefix
 }
 
 /// Files from before this are too old, where they are kept for so many days.

@@ -167,7 +167,7 @@ impl S3 {
                 && self.key(name).is_ok_and(|key| object.location == key)
                 && std::time::SystemTime::from(object.last_modified) < oldest
         };
-        let removed = match self.key(&self.file.prefix()) {
+        let removed = match self.key(&self.file.prefix) {
             Ok(prefix) => remove(&link.store, prefix.as_ref(), is_old).await,
             Err(error) => Err(error),
         };

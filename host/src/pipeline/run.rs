@@ -16,6 +16,7 @@ use super::remark::log_remark;
 use super::report::{End, Report};
 use super::settle::Entry;
 use super::stop::Stop;
+use crate::date::seconds;
 use crate::delivery::{Batch, Deliverer, Object};
 use crate::opencti::{self, Draft, Generation, StateKeeper, Work};
 use crate::runtime::{Emission, Guest, Item, Live};
@@ -156,7 +157,7 @@ impl<'a> Run<'a> {
             started: Instant::now(),
             source_requests: pipeline.source.requests(),
             platform_requests: platform.requests(),
-            now: u64::try_from(now.as_second()).unwrap_or_default(),
+            now: seconds(now),
             generation,
             begun_at: state.checkpoint_date(),
             read_again_from: state.since(),

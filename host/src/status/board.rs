@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::latency;
 use super::quota::{Quota, Told};
 use crate::config::Settings;
+use crate::date::timestamp;
 use crate::opencti::{self, KeeperView, Pings};
 use crate::pipeline::{End, Fate, Observer, Report, Settled};
 use crate::runtime::Live;
@@ -46,13 +47,11 @@ struct Shared {
 }
 
 /// Who this connector is.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub(super) struct Connector {
     pub(super) id: String,
     pub(super) name: String,
-    #[serde(skip)]
     pub(super) platform: String,
-    #[serde(skip)]
     pub(super) queue_threshold: f64,
 }
 
@@ -330,12 +329,6 @@ impl Notification {
             link: settled.subject.and_then(|it| it.link.clone()),
         }
     }
-}
-
-/// A date of the source's; none where it did not say.
-pub(super) fn timestamp(seconds: u64) -> Option<Timestamp> {
-    let seconds = i64::try_from(seconds).ok().filter(|it| *it > 0)?;
-    Timestamp::from_second(seconds).ok()
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use jiff::{Timestamp, Unit};
 use serde_json::{Value, json};
 
-use super::board::{Board, Record, Run, timestamp};
+use super::board::{Board, Record, Run};
 use super::guests;
+use crate::date::timestamp;
 use crate::opencti::Info;
 use crate::pipeline::{End, Report};
 

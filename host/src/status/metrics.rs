@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 
-use super::board::{Activity, Board};
+use super::board::{Activity, Board, Record};
 use super::{guests, latency};
 use crate::virustotal::{Allowance, Requests};
 
@@ -85,14 +85,15 @@ pub(super) fn describe() {
 
 /// Brings the metrics up to date. The label of pycti's `state` is called as the metric.
 pub(super) fn measure(board: &Board, state_label: &str) {
-    measure_runs(board);
+    let record = board.record();
+    measure_runs(&record);
     measure_peers(board);
-    measure_state(board, state_label);
+    measure_state(board, &record, state_label);
     guests::measure(board.guests());
 }
 
-fn measure_runs(board: &Board) {
-    let totals = board.record().totals();
+fn measure_runs(record: &Record) {
+    let totals = record.totals();
     let report = &totals.report;
     counter!("runs_total").absolute(totals.runs);
     counter!("bundles_sent_total").absolute(report.bundles);
@@ -160,9 +161,8 @@ fn measure_peers(board: &Board) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no lag has 2^53 seconds")]
-fn measure_state(board: &Board, state_label: &str) {
-    let record = board.record();
-    let now = match board.activity(&record) {
+fn measure_state(board: &Board, record: &Record, state_label: &str) {
+    let now = match board.activity(record) {
         Activity::Running => "running",
         Activity::Waiting | Activity::Idle | Activity::HeldBack => "idle",
         Activity::Stopping => "stopped",

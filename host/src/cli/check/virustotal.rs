@@ -8,6 +8,7 @@ use super::local::Basis;
 use super::report::Check;
 use super::{NO_NETWORK, Patience, REFUSED};
 use crate::config::Source;
+use crate::date::seconds;
 use crate::pipeline;
 use crate::runtime::Pool;
 use crate::virustotal::{Allowance, Client, Error, Quotas};
@@ -132,7 +133,7 @@ fn quota_line(basis: &Basis, quotas: Quotas) -> (Check, bool) {
 
 /// The right to what the guest reads shows only when that is read.
 async fn read_feed(basis: &Basis, guest: &Pool, client: &Client, patience: Patience) -> Check {
-    let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
+    let now = seconds(Timestamp::now());
     let since = now.saturating_sub(BACK.as_secs());
     let request = match pipeline::feed_request(guest, since, now) {
         Ok(request) => request,
