@@ -10,6 +10,7 @@ use crate::mapping::labels::normalised;
 use crate::mapping::text::cut;
 use crate::notification::{EntityType, Notification};
 use crate::settings::Settings;
+use crate::stix::Date;
 
 type Filter = fn(&Asked<'_>) -> Answer;
 
@@ -221,12 +222,15 @@ fn age(asked: &Asked<'_>) -> Answer {
     let passed = !dated || max.is_none_or(|max| days.is_some_and(|days| days < max.get()));
     asked.answer(passed, &|| {
         if !dated {
-            return "neither a file nor a URL".to_owned();
+            let object_type = asked.notification.entity_type.name();
+            return format!("no date is used: a {object_type} is not submitted");
         }
+        let date = submitted.and_then(Date::from_seconds);
+        let date = date.map_or_else(String::new, |it| format!(" of {}", it.in_words()));
         limited(
             "first_submission_date",
             days,
-            ["submitted first ", " days ago"],
+            [&format!("first_submission_date{date}, "), " days ago"],
             "MAX_AGE_DAYS",
             max,
             ["less than ", ""],
@@ -353,7 +357,7 @@ mod tests {
             (&[("MAX_FILE_SIZE", "0")], json!({"attributes": {"size": 1_u64 << 40}}), None),
             (&[("MAX_FILE_SIZE", "0")], attribute("size"), None),
             (&[], attribute("size"), Some(("size", "size is missing; MIN_FILE_SIZE or MAX_FILE_SIZE is set"))),
-            (&[], days(3), Some(("age", "submitted first 3 days ago; MAX_AGE_DAYS allows less than 3"))),
+            (&[], days(3), Some(("age", "first_submission_date of 2025-12-29 20:40:00 UTC, 3 days ago; MAX_AGE_DAYS allows less than 3"))),
             (&[("MAX_AGE_DAYS", "4")], days(3), None),
             (&[("MAX_AGE_DAYS", "0")], days(900), None),
             (&[], json!({"attributes": {"first_submission_date": NOW + 9}}), None),
@@ -409,7 +413,7 @@ mod tests {
             said("tag", true, "tags [\"a\"]; FILTER_WITH_TAG is not set"),
             said("extension", true, "no file"),
             said("size", true, "no file"),
-            said("age", true, "neither a file nor a URL"),
+            said("age", true, "no date is used: a domain is not submitted"),
             said(
                 "positives",
                 false,
@@ -437,5 +441,14 @@ mod tests {
         let (filter, _) = skipped(strict, &bare("url")).unwrap();
         assert_eq!(filter, "age");
         assert_eq!(skipped(strict, &json!({"type": "url"})), None);
+        let old_url = json!({"type": "url", "attributes": {
+            "first_submission_date": NOW - 3 * SECONDS_PER_DAY, "last_submission_date": NOW,
+        }});
+        let (filter, reason) = skipped(strict, &old_url).unwrap();
+        assert_eq!(filter, "age");
+        assert!(
+            reason.starts_with("first_submission_date of 2025-12-29 20:40:00 UTC, 3 days ago"),
+            "{reason}"
+        );
     }
 }

@@ -24,7 +24,7 @@ impl Mapper {
     /// All problems at once: unknown names, names given twice, values that are not allowed.
     pub fn open(settings: &[Setting]) -> Result<Self, Vec<Problem>> {
         let (settings, remarks) = Settings::parse(settings)?;
-        let preamble = Preamble::new(settings.tlp);
+        let preamble = Preamble::new(settings.tlp, settings.confidence);
         Ok(Self {
             settings,
             remarks,

@@ -85,7 +85,8 @@ mod table {
     pub(super) const FILTER_WITH_TAG: Definition = Definition::text("FILTER_WITH_TAG", "",
         "Only notifications with this tag. Upper case, and characters other than a-z and 0-9, make no difference.");
     pub(super) const EXTENSIONS: Definition = Definition::list("EXTENSIONS", "",
-        "Only files that VirusTotal gives one of these extensions: exe,dll. Empty: all files.");
+        "Only files that VirusTotal gives one of these extensions: exe,dll. Commas, semicolons and blanks separate. \
+         Empty: all files.");
     pub(super) const MIN_FILE_SIZE: Definition = Definition::integer("MIN_FILE_SIZE", "",
         "Only files of at least this many bytes. 0 or empty: no limit.");
     pub(super) const MAX_FILE_SIZE: Definition = Definition::integer("MAX_FILE_SIZE", "52428800",
@@ -93,7 +94,7 @@ mod table {
     pub(super) const MAX_AGE_DAYS: Definition = Definition::integer("MAX_AGE_DAYS", "3",
         "Only files and URLs first submitted less than this many days ago. 0: no limit.");
     pub(super) const MIN_POSITIVES: Definition = Definition::integer("MIN_POSITIVES", "",
-        "Only objects that at least this many engines call malicious. 0 or empty: no limit.");
+        "Only objects that at least this many engines call malicious, at most 100. 0 or empty: no limit.");
     pub(super) const CREATE_ALERT: Definition = Definition::boolean("CREATE_ALERT", "true",
         "Create an incident for each notification.");
     pub(super) const ALERT_PREFIX: Definition = Definition::text("ALERT_PREFIX", "VT ",
@@ -113,6 +114,9 @@ mod table {
     pub(super) const TLP_LEVEL: Definition = Definition::choice("TLP_LEVEL", "clear",
         "Traffic Light Protocol marking of everything that is created. white is the old name of clear.")
         .of(&["clear", "white", "green", "amber", "amber+strict", "red"]);
+    pub(super) const CONFIDENCE: Definition = Definition::integer("CONFIDENCE", "",
+        "Confidence of everything that is created, 0 to 100. What an analyst of higher confidence changed stays theirs. \
+         Empty: the confidence of the connector's account.");
     pub(super) const AV_LIST: Definition = Definition::list("AV_LIST", "",
         "Engines whose results go into the description of the object: Microsoft,Kaspersky.");
     pub(super) const ENABLE_LABEL_ENRICHMENT: Definition = Definition::boolean("ENABLE_LABEL_ENRICHMENT", "true",
@@ -137,7 +141,7 @@ mod table {
     pub(super) const ALL: &[Definition] = &[
         ENTITY_TYPES, FILTER_WITH_TAG, EXTENSIONS, MIN_FILE_SIZE, MAX_FILE_SIZE, MAX_AGE_DAYS, MIN_POSITIVES,
         CREATE_ALERT, ALERT_PREFIX, CREATE_FILE, UPLOAD_ARTIFACT, CREATE_YARA_RULE, YARA_UNPORTABLE,
-        DELETE_NOTIFICATION, TLP_LEVEL, AV_LIST, ENABLE_LABEL_ENRICHMENT, YARA_LABEL_PREFIX,
+        DELETE_NOTIFICATION, TLP_LEVEL, CONFIDENCE, AV_LIST, ENABLE_LABEL_ENRICHMENT, YARA_LABEL_PREFIX,
         LIVEHUNT_LABEL_PREFIX, LIVEHUNT_TAG_PREFIX, GET_MALWARE_CONFIG, CREATE_FILE_INDICATORS,
         CREATE_DOMAIN_NAME_INDICATORS, CREATE_IP_INDICATORS, CREATE_URL_INDICATORS,
     ];
@@ -178,6 +182,9 @@ pub fn describe() -> String {
     serde_json::to_string(&description).expect("a description is JSON")
 }
 
+/// No object is seen by more engines: VirusTotal has some ninety.
+const MOST_ENGINES: u64 = 100;
+
 /// What becomes of a YARA rule that the platform cannot compile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unportable {
@@ -211,6 +218,8 @@ pub(crate) struct Settings {
     pub yara_unportable: Unportable,
     pub delete_notification: bool,
     pub tlp: Tlp,
+    /// 0 to 100.
+    pub confidence: Option<u8>,
     pub av_list: Vec<String>,
     pub enable_label_enrichment: bool,
     pub yara_label_prefix: String,
@@ -233,11 +242,11 @@ impl Settings {
         let settings = Self {
             entity_types: reader.choices(&table::ENTITY_TYPES, EntityType::from_name),
             filter_with_tag: reader.trimmed(&table::FILTER_WITH_TAG),
-            extensions: extensions(reader.list(&table::EXTENSIONS)),
+            extensions: reader.words(&table::EXTENSIONS, "a file extension like exe", extension),
             min_file_size: reader.limit(&table::MIN_FILE_SIZE),
             max_file_size: reader.limit(&table::MAX_FILE_SIZE),
             max_age_days: reader.limit(&table::MAX_AGE_DAYS),
-            min_positives: reader.limit(&table::MIN_POSITIVES),
+            min_positives: reader.limit_up_to(&table::MIN_POSITIVES, MOST_ENGINES),
             create_alert: reader.boolean(&table::CREATE_ALERT),
             alert_prefix: reader.verbatim(&table::ALERT_PREFIX),
             create_file: reader.boolean(&table::CREATE_FILE),
@@ -248,7 +257,8 @@ impl Settings {
                 .unwrap_or(Unportable::Note),
             delete_notification: reader.boolean(&table::DELETE_NOTIFICATION),
             tlp: reader.choice(&table::TLP_LEVEL, tlp).unwrap_or(Tlp::Clear),
-            av_list: reader.list(&table::AV_LIST),
+            confidence: reader.percentage(&table::CONFIDENCE),
+            av_list: reader.names(&table::AV_LIST),
             enable_label_enrichment: reader.boolean(&table::ENABLE_LABEL_ENRICHMENT),
             yara_label_prefix: reader.verbatim(&table::YARA_LABEL_PREFIX),
             livehunt_label_prefix: reader.verbatim(&table::LIVEHUNT_LABEL_PREFIX),
@@ -271,11 +281,12 @@ impl Settings {
     }
 }
 
-fn extensions(list: Vec<String>) -> Vec<String> {
-    list.into_iter()
-        .map(|extension| extension.to_lowercase().trim_start_matches('.').to_owned())
-        .filter(|extension| !extension.is_empty())
-        .collect()
+/// `exe`, `.exe` and `*.exe` are the same; none where it cannot be an extension, since nothing would ever match it.
+fn extension(text: &str) -> Option<String> {
+    let text = text.strip_prefix('*').unwrap_or(text);
+    let text = text.trim_start_matches('.').to_lowercase();
+    let fits = |it: char| it.is_alphanumeric() || matches!(it, '-' | '_' | '+' | '.');
+    (!text.is_empty() && text.chars().all(fits)).then_some(text)
 }
 
 fn unportable(choice: &str) -> Option<Unportable> {

@@ -160,6 +160,7 @@ fn switches_and_answers() {
     for (name, document, settings, fixed) in cases {
         let mapper = mapper(&settings);
         let verdict = map_with(&mapper, &item(document), |question| {
+            let fixed = fixed.filter(|_| question.kind != "known");
             fixed.cloned().unwrap_or_else(|| answer(&mapper, question))
         })
         .unwrap();

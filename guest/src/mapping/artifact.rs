@@ -3,9 +3,17 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{RuleMatch, answer_to, draft::Draft, file::Facts};
-use crate::contract::{Answer, Question, Severity};
-use crate::stix::id;
+use super::{
+    RuleMatch, answer_to,
+    draft::{Draft, serialised},
+    file,
+    file::Facts,
+};
+use crate::contract::{Answer, Question, Severity, StixObject};
+use crate::stix::{Artifact, Object, id};
+
+/// Where VirusTotal has the content of files, for those who have a key.
+const DOWNLOADS: &str = "https://www.virustotal.com/api/v3/files/";
 
 /// The contract's schema of an artifact.
 #[derive(Serialize)]
@@ -16,8 +24,9 @@ struct Request<'a> {
     name: &'a str,
     description: &'a str,
     author: &'a str,
-    markings: &'a [String],
-    labels: &'a [String],
+    markings: &'static [&'static str],
+    /// None: the platform refuses a file with labels that it does not have yet. They come with the artifact's object.
+    labels: [&'a str; 0],
     objects: Vec<Box<RawValue>>,
 }
 
@@ -35,13 +44,18 @@ fn is_downloadable(rule_match: &RuleMatch<'_>) -> bool {
     rule_match.notification.attributes.downloadable != Some(false)
 }
 
-/// The request, unless the platform has the file: then `owner` is related to that.
-/// `owner` is what the artifact belongs to: the incident, or the file where there is none.
+/// What an artifact is related to, as far as it is sent.
+pub(super) struct Relatives<'a> {
+    pub incident: Option<&'a str>,
+    pub file: Option<&'a str>,
+}
+
+/// The request, with the objects that tell of the artifact; where the platform has the file, those objects alone.
 pub(super) fn request(
     rule_match: &RuleMatch<'_>,
     draft: &mut Draft<'_>,
     file: &Facts,
-    owner: Option<&str>,
+    relatives: &Relatives<'_>,
     answers: &[(Question, Answer)],
 ) -> Option<String> {
     if rule_match.settings.upload_artifact && !is_downloadable(rule_match) {
@@ -54,19 +68,19 @@ pub(super) fn request(
     let question = question(rule_match, file)?;
     match answer_to(&question, answers)? {
         Answer::Found(known) => {
-            match (known_id(known), owner) {
-                (Some(known), Some(owner)) => {
-                    draft.relate("related-to", owner, &known, rule_match.date);
+            match known_id(known) {
+                Some(id) => {
+                    let objects = objects(rule_match, draft, file, &id, relatives);
+                    draft.extend(objects);
                 }
-                (Some(_), None) => {}
-                (None, _) => draft.remark(
+                None => draft.remark(
                     Severity::Warn,
                     format!("the platform's answer about the artifact names no artifact: {known}"),
                 ),
             }
             None
         }
-        Answer::Absent => Some(new_request(rule_match, draft, file, owner)),
+        Answer::Absent => Some(new_request(rule_match, draft, file, relatives)),
         Answer::Refused(reason) => {
             draft.remark(
                 Severity::Warn,
@@ -81,13 +95,12 @@ fn new_request(
     rule_match: &RuleMatch<'_>,
     draft: &Draft<'_>,
     file: &Facts,
-    owner: Option<&str>,
+    relatives: &Relatives<'_>,
 ) -> String {
     let artifact = id::artifact(&file.hashes);
-    let objects = owner
-        .map(|owner| draft.relationship("related-to", owner, &artifact, rule_match.date))
-        .and_then(|relationship| RawValue::from_string(relationship.document).ok())
+    let objects = objects(rule_match, draft, file, &artifact, relatives)
         .into_iter()
+        .filter_map(|object| RawValue::from_string(object.document).ok())
         .collect();
     let sha256 = file.sha256();
     let request = Request {
@@ -98,11 +111,41 @@ fn new_request(
         description: "Downloaded from Virustotal Livehunt Notifications.",
         author: draft.author(),
         markings: draft.markings(),
-        labels: &file.labels,
+        labels: [],
         objects,
     };
     #[expect(clippy::expect_used, reason = "texts under text keys")]
     serde_json::to_string(&request).expect("an artifact request is JSON")
+}
+
+/// The artifact's object, for what an upload cannot say, and its relationships.
+fn objects(
+    rule_match: &RuleMatch<'_>,
+    draft: &Draft<'_>,
+    file: &Facts,
+    artifact: &str,
+    relatives: &Relatives<'_>,
+) -> Vec<StixObject> {
+    let held = draft.on_platform(artifact);
+    // A run may have ended between the upload and this.
+    let labels = held.missing_labels(&file.labels);
+    let description = file::description(rule_match);
+    let mut head = draft.observable_head(artifact, labels, held.description(&description));
+    head.x_opencti_score = held.raised_score(file::score(rule_match));
+    head.x_opencti_external_references = vec![rule_match.report()];
+    let object = serialised(&Object::Artifact(Artifact {
+        head,
+        hashes: &file.hashes,
+        url: &format!("{DOWNLOADS}{}/download", file.sha256()),
+    }));
+    let related =
+        |source, target| draft.relationship("related-to", source, target, rule_match.date);
+    let of_incident = relatives.incident.map(|it| related(it, artifact));
+    let to_file = relatives.file.map(|it| related(artifact, it));
+    [Some(object), of_incident, to_file]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The id in the platform's answer, where it is an artifact's.

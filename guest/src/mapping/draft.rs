@@ -1,9 +1,11 @@
 //! The objects of one emission while it is made.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::contract::{Remark, Severity, StixObject};
-use crate::mapping::{AUTHOR_NAME, text};
+use super::platform::{self, MAX_KNOWN, OnPlatform};
+use super::{AUTHOR_NAME, answer_to, text};
+use crate::contract::{Answer, Question, Remark, Severity, StixObject};
 use crate::stix::{
     Date, ExternalReference, Head, Identity, Object, ObservableHead, Relationship, Tlp, Version, id,
 };
@@ -15,16 +17,16 @@ const LONGEST_REMARK: usize = 4_000;
 pub(crate) struct Preamble {
     objects: Vec<StixObject>,
     author: String,
-    markings: [String; 1],
+    tlp: Tlp,
+    confidence: Option<u8>,
 }
 
 /// An author is not dated by the notifications it writes: this is when VirusTotal opened the IoC stream.
 const AUTHOR_CREATED: &str = "2023-02-01T00:00:00.000Z";
 
 impl Preamble {
-    pub(crate) fn new(tlp: Tlp) -> Self {
+    pub(crate) fn new(tlp: Tlp, confidence: Option<u8>) -> Self {
         let author = id::identity(AUTHOR_NAME, "organization");
-        let markings = [tlp.id().to_owned()];
         let identity = Object::Identity(Identity {
             spec_version: Version::V2_1,
             id: &author,
@@ -33,18 +35,20 @@ impl Preamble {
             name: AUTHOR_NAME,
             identity_class: "organization",
             description: "Download/upload files from Virustotal Livehunt Notifications.",
-            object_marking_refs: &markings,
+            confidence,
         });
         let objects = vec![serialised(&tlp.object()), serialised(&identity)];
         Self {
             objects,
             author,
-            markings,
+            tlp,
+            confidence,
         }
     }
 }
 
-fn serialised(object: &Object<'_>) -> StixObject {
+/// An object as it crosses the contract.
+pub(super) fn serialised(object: &Object<'_>) -> StixObject {
     #[expect(
         clippy::expect_used,
         reason = "STIX objects have text keys and no value that JSON cannot hold"
@@ -59,17 +63,25 @@ fn serialised(object: &Object<'_>) -> StixObject {
 /// Collects objects in dependency order, each id once, and remarks.
 pub(super) struct Draft<'a> {
     preamble: &'a Preamble,
+    answers: &'a [(Question, Answer)],
     objects: Vec<StixObject>,
     ids: BTreeSet<String>,
+    /// Objects with a stronger marking than the settings say.
+    stronger: BTreeMap<String, Tlp>,
+    /// What the platform has not been asked yet.
+    questions: RefCell<Vec<Question>>,
     remarks: Vec<Remark>,
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(preamble: &'a Preamble) -> Self {
+    pub(super) fn new(preamble: &'a Preamble, answers: &'a [(Question, Answer)]) -> Self {
         Self {
             preamble,
+            answers,
             objects: Vec::new(),
             ids: BTreeSet::new(),
+            stronger: BTreeMap::new(),
+            questions: RefCell::default(),
             remarks: Vec::new(),
         }
     }
@@ -78,12 +90,52 @@ impl<'a> Draft<'a> {
         &self.preamble.author
     }
 
-    pub(super) fn markings(&self) -> &'a [String] {
-        &self.preamble.markings
+    /// The marking of the settings.
+    pub(super) fn markings(&self) -> &'static [&'static str] {
+        self.preamble.tlp.refs()
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.objects.is_empty()
+    }
+
+    /// The object as the platform holds it. What is not known yet is asked, and counts as not there: the emission is
+    /// made again with the answers.
+    pub(super) fn on_platform(&self, id: &str) -> OnPlatform<'a> {
+        let question = platform::question(id);
+        if let Some(answer) = answer_to(&question, self.answers) {
+            return OnPlatform::read(answer, self.author());
+        }
+        let asked = self
+            .answers
+            .iter()
+            .filter(|(it, _)| it.kind == question.kind);
+        let mut questions = self.questions.borrow_mut();
+        if asked.count() + questions.len() < MAX_KNOWN && !questions.contains(&question) {
+            questions.push(question);
+        }
+        OnPlatform::default()
+    }
+
+    /// Asks what is not answered yet. Answers the answer, if it is there.
+    pub(super) fn ask(&self, question: Question) -> Option<&'a Answer> {
+        let answer = answer_to(&question, self.answers);
+        if answer.is_none() {
+            self.questions.borrow_mut().push(question);
+        }
+        answer
+    }
+
+    /// Marks an object, which is not added yet, and all that refers to it at least as strongly as `tlp`.
+    pub(super) fn mark(&mut self, id: &str, tlp: Tlp) {
+        if tlp > self.preamble.tlp {
+            self.stronger.insert(id.to_owned(), tlp);
+        }
+    }
+
+    fn marking_of(&self, ids: &[&str]) -> Tlp {
+        let own = ids.iter().filter_map(|id| self.stronger.get(*id).copied());
+        own.max().unwrap_or(self.preamble.tlp)
     }
 
     /// The common part of a domain or relationship object that stays as it was created.
@@ -105,7 +157,8 @@ impl<'a> Draft<'a> {
             modified: created,
             labels,
             external_references,
-            object_marking_refs: self.markings(),
+            object_marking_refs: self.marking_of(&[id]).refs(),
+            confidence: self.preamble.confidence,
         }
     }
 
@@ -130,10 +183,25 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Adds an object, unless one with its id is there.
+    /// Adds an object, unless one with its id is there; before it a marking that the settings do not name.
     pub(super) fn add(&mut self, object: &Object<'_>) {
+        if let Some(tlp) = self.stronger.get(object.id()) {
+            let marking = tlp.object();
+            if self.ids.insert(marking.id().to_owned()) {
+                self.objects.push(serialised(&marking));
+            }
+        }
         if self.ids.insert(object.id().to_owned()) {
             self.objects.push(serialised(object));
+        }
+    }
+
+    /// Adds objects that were made before they were wanted.
+    pub(super) fn extend(&mut self, objects: Vec<StixObject>) {
+        for object in objects {
+            if self.ids.insert(object.id.clone()) {
+                self.objects.push(object);
+            }
         }
     }
 
@@ -145,12 +213,10 @@ impl<'a> Draft<'a> {
         date: Date,
     ) {
         let relationship = self.relationship(relationship_type, source, target, date);
-        if self.ids.insert(relationship.id.clone()) {
-            self.objects.push(relationship);
-        }
+        self.extend(vec![relationship]);
     }
 
-    /// A relationship that is not (yet) part of the emission.
+    /// A relationship that is not (yet) part of the emission. It is marked like the stronger of its ends.
     pub(super) fn relationship(
         &self,
         relationship_type: &str,
@@ -159,9 +225,12 @@ impl<'a> Draft<'a> {
         date: Date,
     ) -> StixObject {
         let id = id::relationship(relationship_type, source, target);
+        let mut head = self.head(&id, date, &[], Vec::new());
+        head.object_marking_refs = self.marking_of(&[source, target]).refs();
         serialised(&Object::Relationship(Relationship {
-            head: self.head(&id, date, &[], Vec::new()),
+            head,
             relationship_type,
+            description: "",
             source_ref: source,
             target_ref: target,
         }))
@@ -170,6 +239,11 @@ impl<'a> Draft<'a> {
     pub(super) fn remark(&mut self, severity: Severity, message: String) {
         let message = text::cut(&message, LONGEST_REMARK).into_owned();
         self.remarks.push(Remark::new(severity, message));
+    }
+
+    /// What is to be asked before this emission counts.
+    pub(super) fn take_questions(&mut self) -> Vec<Question> {
+        std::mem::take(self.questions.get_mut())
     }
 
     /// The objects, author and marking first. These stand alone only where `preamble_is_needed`.

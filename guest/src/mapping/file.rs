@@ -59,8 +59,6 @@ impl Facts {
                     .as_deref()
                     .and_then(|it| hexadecimal(it, 40)),
                 sha256,
-                ssdeep: fuzzy(attributes.ssdeep.as_ref()),
-                tlsh: fuzzy(attributes.tlsh.as_ref()),
             },
             name,
             labels: labels::of_observable(rule_match),
@@ -85,16 +83,21 @@ impl Facts {
             );
             names.truncate(MAX_ADDITIONAL_NAMES);
         }
+        let held = draft.on_platform(&id);
         let description = description(rule_match);
-        let mut head = draft.observable_head(&id, &self.labels, &description);
-        head.x_opencti_score = score(rule_match);
+        let mut head = draft.observable_head(
+            &id,
+            held.labels(&self.labels),
+            held.description(&description),
+        );
+        head.x_opencti_score = held.raised_score(score(rule_match));
         head.x_opencti_external_references = vec![rule_match.report()];
         draft.add(&Object::File(File {
             head,
             hashes: &self.hashes,
             size: attributes.size.filter(|size| *size <= LARGEST_INTEGER),
-            name: self.name.as_deref(),
-            x_opencti_additional_names: &names,
+            name: held.missing_name(self.name.as_deref()),
+            x_opencti_additional_names: &held.if_new(names).unwrap_or_default(),
         }));
         Observable {
             id,
@@ -115,7 +118,6 @@ impl Facts {
             main_type: "StixFile",
             description: &description(rule_match),
             labels: &self.labels,
-            score: score(rule_match),
             has_report: true,
         };
         indicator.add(rule_match, draft, observable, incident);
@@ -128,10 +130,17 @@ fn hexadecimal(text: &str, length: usize) -> Option<String> {
     is_hash.then(|| text.to_ascii_lowercase())
 }
 
-fn fuzzy(hash: Option<&Text<'_>>) -> Option<String> {
-    hash.filter(|hash| hash.len() <= LONGEST_FUZZY_HASH)
-        .map(|hash| text::line(hash))
-        .filter(|hash| !hash.is_empty())
+/// The fuzzy hashes by name. Analysts look for variants by them, and find them in texts: as hashes of the observable
+/// they would make one file of all that share one.
+pub(super) fn fuzzy_hashes(rule_match: &RuleMatch<'_>) -> Vec<(&'static str, String)> {
+    let attributes = &rule_match.notification.attributes;
+    [("SSDEEP", &attributes.ssdeep), ("TLSH", &attributes.tlsh)]
+        .into_iter()
+        .filter_map(|(name, hash)| Some((name, hash.as_deref()?)))
+        .filter(|(_, hash)| hash.len() <= LONGEST_FUZZY_HASH)
+        .map(|(name, hash)| (name, text::line(hash)))
+        .filter(|(_, hash)| !hash.is_empty())
+        .collect()
 }
 
 fn file_name(name: &str) -> Option<String> {
@@ -154,7 +163,7 @@ pub(super) fn score(rule_match: &RuleMatch<'_>) -> Option<u8> {
     stats.and_then(|stats| stats.score())
 }
 
-/// What the wanted engines say, and the score in words.
+/// What the wanted engines say, the fuzzy hashes, and the score in words.
 pub(super) fn description(rule_match: &RuleMatch<'_>) -> String {
     let mut description = String::new();
     let wanted = &rule_match.settings.av_list;
@@ -172,6 +181,9 @@ pub(super) fn description(rule_match: &RuleMatch<'_>) -> String {
                 let _ = writeln!(description, "- **{engine}**: {said}");
             }
         }
+    }
+    for (name, hash) in fuzzy_hashes(rule_match) {
+        let _ = writeln!(description, "- **{name}**: {}", text::code(&hash));
     }
     if let Some(score) = score(rule_match) {
         if !description.is_empty() {

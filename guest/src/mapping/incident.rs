@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::network::LONGEST_URL;
 use super::{RuleMatch, draft::Draft, file, labels, text};
 use crate::notification::EntityType;
-use crate::stix::{Head, Incident, Object, id};
+use crate::stix::{Head, Incident, Object, Tlp, id};
 
 /// Bytes of the match that are shown; VirusTotal sends some hundred.
 const LONGEST_SNIPPET: usize = 100_000;
@@ -13,24 +13,28 @@ const LONGEST_SNIPPET: usize = 100_000;
 /// Bytes of one entry of the description.
 const LONGEST_ENTRY: usize = 1_000;
 
-/// Adds the incident and returns its id.
+/// Adds the incident and returns its id. It names the rules and shows what they matched, so it is marked like them.
 pub(super) fn add(
     rule_match: &RuleMatch<'_>,
     file: Option<&file::Facts>,
+    rules_tlp: Tlp,
     draft: &mut Draft<'_>,
 ) -> String {
     let name = name(rule_match, file);
     let id = id::incident(&name, rule_match.notified);
     let labels = labels::of_incident(rule_match);
     let description = description(rule_match);
-    let head: Head<'_> = draft.head(&id, rule_match.date, &labels, vec![rule_match.report()]);
+    draft.mark(&id, rules_tlp);
+    let held = draft.on_platform(&id);
+    let labels = held.labels(&labels);
+    let head: Head<'_> = draft.head(&id, rule_match.date, labels, vec![rule_match.report()]);
     let incident = Object::Incident(Incident {
         head,
-        name: &name,
-        description: &description,
-        incident_type: "alert",
-        first_seen: rule_match.date,
-        source: "hunting_notification",
+        name: held.name(&name),
+        description: held.description(&description),
+        incident_type: held.if_new("alert"),
+        first_seen: held.if_new(rule_match.date),
+        source: held.if_new("hunting_notification"),
     });
     draft.add(&incident);
     id

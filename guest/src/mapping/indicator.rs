@@ -3,7 +3,8 @@
 use super::{RuleMatch, draft::Draft};
 use crate::stix::{Indicator, Object, id};
 
-/// An indicator that is one observable's value.
+/// An indicator that is one observable's value. It has no score: how many engines know an object says nothing of the
+/// rule that found it, and the platform takes a low score for worn out.
 pub(super) struct OfValue<'a> {
     pub name: &'a str,
     pub pattern: &'a str,
@@ -11,7 +12,6 @@ pub(super) struct OfValue<'a> {
     pub main_type: &'static str,
     pub description: &'a str,
     pub labels: &'a [String],
-    pub score: Option<u8>,
     /// VirusTotal's page about the matched object is about this value.
     pub has_report: bool,
 }
@@ -27,21 +27,24 @@ impl OfValue<'_> {
     ) {
         let id = id::indicator(self.pattern);
         let since = rule_match.known_since();
+        let held = draft.on_platform(&id);
+        let (valid_from, x_opencti_score) = held.life(rule_match.date, None);
         let references = if self.has_report {
             vec![rule_match.report()]
         } else {
             Vec::new()
         };
-        let head = draft.head(&id, since, self.labels, references);
+        let head = draft.head(&id, since, held.labels(self.labels), references);
         draft.add(&Object::Indicator(Indicator {
             head,
-            name: self.name,
-            description: self.description,
+            name: held.name(self.name),
+            description: held.description(self.description),
             pattern: self.pattern,
             pattern_type: "stix",
-            valid_from: since,
-            x_opencti_score: self.score,
+            valid_from,
+            x_opencti_score,
             x_opencti_main_observable_type: self.main_type,
+            revoked: false,
         }));
         draft.relate("based-on", &id, observable, since);
         if let Some(incident) = incident {

@@ -8,14 +8,17 @@ mod indicator;
 pub(crate) mod labels;
 pub(crate) mod malware_config;
 mod network;
+mod platform;
 mod ruleset;
 pub(crate) mod text;
 
 use crate::contract::{Answer, Emission, Failure, Outcome, Question, Severity, Verdict};
 use crate::notification::{EntityType, Notification};
 use crate::settings::Settings;
-use crate::stix::{Date, ExternalReference};
+use crate::stix::{Date, ExternalReference, Tlp};
+use artifact::Relatives;
 use draft::Draft;
+use ruleset::Rules;
 
 pub(crate) use draft::Preamble;
 pub(crate) use ruleset::digest;
@@ -41,6 +44,7 @@ impl RuleMatch<'_> {
             source_name: AUTHOR_NAME,
             description: "Virustotal Analysis",
             url: &self.report_url,
+            external_id: "",
         }
     }
 
@@ -102,12 +106,16 @@ pub(crate) fn map(
     }
     questions.retain(|question| answer_to(question, answers).is_none());
     if !questions.is_empty() {
-        return Ok(Verdict {
-            outcome: Outcome::Ask(questions),
-            remarks: Vec::new(),
-        });
+        return Ok(ask(questions));
     }
     Ok(build(&rule_match, preamble, file.as_ref(), answers))
+}
+
+fn ask(questions: Vec<Question>) -> Verdict {
+    Verdict {
+        outcome: Outcome::Ask(questions),
+        remarks: Vec::new(),
+    }
 }
 
 fn answer_to<'a>(question: &Question, answers: &'a [(Question, Answer)]) -> Option<&'a Answer> {
@@ -117,15 +125,18 @@ fn answer_to<'a>(question: &Question, answers: &'a [(Question, Answer)]) -> Opti
         .map(|(_, answer)| answer)
 }
 
-/// Everything is known: makes the objects, each after those that it refers to.
-fn build(
+/// VirusTotal was asked: makes the objects, each after those that it refers to. Which of them the platform holds
+/// already is asked once they are made.
+fn build<'a>(
     rule_match: &RuleMatch<'_>,
-    preamble: &Preamble,
+    preamble: &'a Preamble,
     file: Option<&file::Facts>,
-    answers: &[(Question, Answer)],
+    answers: &'a [(Question, Answer)],
 ) -> Verdict {
     let settings = rule_match.settings;
-    let mut draft = Draft::new(preamble);
+    let rules = Rules::looked_up(rule_match, answers);
+    let rules_tlp = rules.as_ref().map_or(Tlp::Clear, Rules::tlp);
+    let mut draft = Draft::new(preamble, answers);
     let matched = match file {
         Some(_) => None,
         None => network::add_matched(rule_match, &mut draft),
@@ -137,7 +148,7 @@ fn build(
         .as_ref()
         .or(matched.as_ref().map(|it| &it.observable));
     let incident = settings.create_alert.then(|| {
-        let incident = incident::add(rule_match, file, &mut draft);
+        let incident = incident::add(rule_match, file, rules_tlp, &mut draft);
         if let Some(observable) = observable {
             draft.relate("related-to", &incident, &observable.id, rule_match.date);
         }
@@ -159,19 +170,20 @@ fn build(
     if let Some(matched) = &matched {
         matched.add_indicator(rule_match, &mut draft, incident.as_deref());
     }
-    if settings.create_yara_rule {
-        ruleset::add_rules(
-            rule_match,
-            &mut draft,
-            observable,
-            incident.as_deref(),
-            answers,
-        );
+    if let Some(rules) = rules {
+        rules.add(rule_match, &mut draft, observable, incident.as_deref());
     }
     let artifacts = file.and_then(|file| {
-        let owner = incident.as_deref().or(observable.map(|it| it.id.as_str()));
-        artifact::request(rule_match, &mut draft, file, owner, answers)
+        let relatives = Relatives {
+            incident: incident.as_deref(),
+            file: observable.map(|it| it.id.as_str()),
+        };
+        artifact::request(rule_match, &mut draft, file, &relatives, answers)
     });
+    let questions = draft.take_questions();
+    if !questions.is_empty() {
+        return ask(questions);
+    }
     if draft.is_empty() && artifacts.is_none() {
         draft.remark(
             Severity::Debug,

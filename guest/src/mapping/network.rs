@@ -96,8 +96,9 @@ pub(super) fn add_matched(rule_match: &RuleMatch<'_>, draft: &mut Draft<'_>) -> 
     let id = id::value(kind.object_type, text_of(&value));
     let labels = labels::of_observable(rule_match);
     let description = file::description(rule_match);
-    let mut head = draft.observable_head(&id, &labels, &description);
-    head.x_opencti_score = file::score(rule_match);
+    let held = draft.on_platform(&id);
+    let mut head = draft.observable_head(&id, held.labels(&labels), held.description(&description));
+    head.x_opencti_score = held.raised_score(file::score(rule_match));
     head.x_opencti_external_references = vec![rule_match.report()];
     draft.add(&object(&value, head));
     Some(Matched {
@@ -167,7 +168,6 @@ impl Matched {
             main_type: kind.main_type,
             description: &file::description(rule_match),
             labels: &labels::of_observable(rule_match),
-            score: file::score(rule_match),
             has_report: true,
         };
         indicator.add(rule_match, draft, &self.observable.id, incident);
@@ -226,7 +226,8 @@ pub(super) fn add_malware_config(
         let kind = Kind::of(value);
         let text = text_of(value);
         let id = id::value(kind.object_type, text);
-        let head = draft.observable_head(&id, &labels, DESCRIPTION);
+        let held = draft.on_platform(&id);
+        let head = draft.observable_head(&id, held.labels(&labels), held.description(DESCRIPTION));
         draft.add(&object(value, head));
         draft.relate("related-to", file, &id, since);
         if (kind.wants_indicator)(rule_match.settings) {
@@ -236,7 +237,6 @@ pub(super) fn add_malware_config(
                 main_type: kind.main_type,
                 description: DESCRIPTION,
                 labels: &labels,
-                score: None,
                 has_report: false,
             };
             indicator.add(rule_match, draft, &id, incident);

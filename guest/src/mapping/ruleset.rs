@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use super::platform::WORN_OUT;
 use super::{Observable, RuleMatch, answer_to, draft::Draft, labels, text};
 use crate::contract::{Answer, Failure, Question, Severity};
 use crate::json::Members;
 use crate::notification::Source;
 use crate::settings::Unportable;
-use crate::stix::{Date, ExternalReference, Indicator, Note, Object, id};
+use crate::stix::{Date, ExternalReference, Indicator, Note, Object, Tlp, id};
 use crate::yara::{self, Rule};
 
 /// Characters of a ruleset's id that is looked up; VirusTotal's are numbers.
@@ -102,41 +103,68 @@ pub(crate) fn digest(question: &Question, document: &str) -> Result<String, Fail
     Ok(serde_json::to_string(&digest).expect("a digest is JSON"))
 }
 
-/// Adds the rule of each ruleset that could be looked up. What cannot be had leaves the rest untouched.
-pub(super) fn add_rules(
-    rule_match: &RuleMatch<'_>,
-    draft: &mut Draft<'_>,
-    observable: Option<&Observable>,
-    incident: Option<&str>,
-    answers: &[(Question, Answer)],
-) {
-    let mut rulesets = rule_match.notification.context.rulesets().peekable();
-    if rulesets.peek().is_none() {
-        draft.remark(
-            Severity::Warn,
-            "no YARA rule: the notification names no ruleset".to_owned(),
-        );
-    }
-    for ruleset in rulesets {
-        match looked_up(rule_match, ruleset, answers) {
-            Ok((rule, digest)) => {
-                let found = Found {
+/// The rules that matched, one of each ruleset of the notification, as far as they could be looked up.
+pub(super) struct Rules {
+    found: Vec<Found>,
+    /// Why there is no rule, in words for the log.
+    missing: Vec<String>,
+}
+
+impl Rules {
+    /// None where no rule is wanted.
+    pub(super) fn looked_up(
+        rule_match: &RuleMatch<'_>,
+        answers: &[(Question, Answer)],
+    ) -> Option<Self> {
+        if !rule_match.settings.create_yara_rule {
+            return None;
+        }
+        let mut rules = Self {
+            found: Vec::new(),
+            missing: Vec::new(),
+        };
+        for ruleset in rule_match.notification.context.rulesets() {
+            match looked_up(rule_match, ruleset, answers) {
+                Ok((rule, digest)) => rules.found.push(Found {
                     rule,
                     label: digest.name.clone().or_else(|| label(ruleset)),
                     digest,
-                };
-                found.add(rule_match, draft, observable, incident);
-            }
-            Err(reason) => {
-                let label = label(ruleset).unwrap_or_default();
-                draft.remark(
-                    Severity::Warn,
-                    format!(
+                }),
+                Err(reason) => {
+                    let label = label(ruleset).unwrap_or_default();
+                    rules.missing.push(format!(
                         "no YARA rule {:?} of ruleset {label:?}: {reason}",
                         rule_match.rule_name
-                    ),
-                );
+                    ));
+                }
             }
+        }
+        if rules.found.is_empty() && rules.missing.is_empty() {
+            let reason = "no YARA rule: the notification names no ruleset";
+            rules.missing.push(reason.to_owned());
+        }
+        Some(rules)
+    }
+
+    /// How far the rules may be shared, as they say themselves.
+    pub(super) fn tlp(&self) -> Tlp {
+        let of_rules = self.found.iter().map(Found::tlp);
+        of_rules.max().unwrap_or(Tlp::Clear)
+    }
+
+    /// Adds each rule. What cannot be had leaves the rest untouched.
+    pub(super) fn add(
+        self,
+        rule_match: &RuleMatch<'_>,
+        draft: &mut Draft<'_>,
+        observable: Option<&Observable>,
+        incident: Option<&str>,
+    ) {
+        for rule in &self.found {
+            rule.add(rule_match, draft, observable, incident);
+        }
+        for reason in self.missing {
+            draft.remark(Severity::Warn, reason);
         }
     }
 }
@@ -180,6 +208,15 @@ struct Found {
 }
 
 impl Found {
+    fn tlp(&self) -> Tlp {
+        Tlp::Clear
+    }
+
+    /// Above 20 only: what has less is worn out for the platform, which revokes it.
+    fn score(&self) -> Option<u8> {
+        self.rule.score.filter(|score| *score > WORN_OUT)
+    }
+
     fn add(
         &self,
         rule_match: &RuleMatch<'_>,
@@ -229,28 +266,36 @@ impl Found {
         let date = |seconds: Option<u64>| seconds.and_then(Date::from_seconds);
         let ruleset_created = date(self.digest.creation_date);
         let ruleset_modified = date(self.digest.modification_date);
-        let created = ruleset_created
+        // Not later than the match: the platform takes what is created in the future for an error of the clock.
+        let created = date(rule.valid_from)
+            .or(ruleset_created)
             .or(ruleset_modified)
-            .unwrap_or(rule_match.date);
+            .unwrap_or(rule_match.date)
+            .min(rule_match.date);
         let modified = ruleset_modified.unwrap_or(created).max(created);
 
         let id = id::indicator(&rule.text);
         let labels = labels::of_rule(rule_match, &rule.name, &rule.tags, self.label.as_deref());
         let description = self.description();
-        let mut head = draft.head(&id, created, &labels, references(rule));
+        draft.mark(&id, self.tlp());
+        let held = draft.on_platform(&id);
+        let (valid_from, x_opencti_score) = held.life(rule_match.date, self.score());
+        let labels = held.labels(&labels);
+        let mut head = draft.head(&id, created, labels, references(rule));
         head.modified = modified;
         draft.add(&Object::Indicator(Indicator {
             head,
-            name: &rule.name,
-            description: &description,
+            name: held.name(&rule.name),
+            description: held.description(&description),
             pattern: &rule.text,
             pattern_type: "yara",
-            valid_from: date(rule.valid_from).unwrap_or(created),
-            x_opencti_score: rule.score,
+            valid_from,
+            x_opencti_score,
             x_opencti_main_observable_type: observable.map_or_else(
                 || main_type_without_observable(rule_match),
                 |it| it.main_type,
             ),
+            revoked: false,
         }));
         if let Some(observable) = observable {
             draft.relate("based-on", &id, &observable.id, modified);
@@ -321,6 +366,11 @@ impl Found {
         let _ = write!(content, "\n{}", text::code_block("yara", &rule.text));
 
         let id = id::note(rule_match.date, &content);
+        if draft.on_platform(&id).if_new(()).is_none() {
+            // Nothing refers to a note, and an analyst may have changed it.
+            return;
+        }
+        draft.mark(&id, self.tlp());
         let labels = labels::of_rule(rule_match, &rule.name, &rule.tags, self.label.as_deref());
         let head = draft.head(&id, rule_match.date, &labels, references(rule));
         draft.add(&Object::Note(Note {
@@ -340,6 +390,7 @@ fn references(rule: &Rule) -> Vec<ExternalReference<'_>> {
                 source_name: "YARA rule metadata",
                 description: "",
                 url,
+                external_id: "",
             });
         }
     }

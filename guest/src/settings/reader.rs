@@ -5,6 +5,14 @@ use std::num::NonZeroU64;
 use super::{Definition, Settings};
 use crate::contract::{Problem, Remark, Setting, Severity};
 
+fn is_between_words(character: char) -> bool {
+    is_between_names(character) || character.is_whitespace()
+}
+
+fn is_between_names(character: char) -> bool {
+    matches!(character, ',' | ';' | '|' | '\n' | '\r')
+}
+
 pub(super) struct Reader<'a> {
     given: &'a [Setting],
     problems: Vec<Problem>,
@@ -86,6 +94,31 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A limit that must not be above `most`, since nothing would ever reach it.
+    pub(super) fn limit_up_to(&mut self, definition: &Definition, most: u64) -> Option<NonZeroU64> {
+        let limit = self.limit(definition)?;
+        if limit.get() > most {
+            self.problem(
+                definition,
+                format!("found {limit}; allowed is a whole number from 0 to {most}"),
+            );
+        }
+        Some(limit)
+    }
+
+    /// 0 to 100; none where nothing is given.
+    pub(super) fn percentage(&mut self, definition: &Definition) -> Option<u8> {
+        let value = self.value(definition);
+        let number = value.parse().ok().filter(|it| *it <= 100);
+        if number.is_none() && !value.is_empty() {
+            self.problem(
+                definition,
+                format!("found {value:?}; allowed is a whole number from 0 to 100"),
+            );
+        }
+        number
+    }
+
     /// A text whose blanks at both ends do not count; empty is none.
     pub(super) fn trimmed(&mut self, definition: &Definition) -> Option<String> {
         let value = self.value(definition).trim();
@@ -103,12 +136,40 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Elements between commas, in the order given.
-    pub(super) fn list(&mut self, definition: &Definition) -> Vec<String> {
-        self.elements(definition)
-            .into_iter()
-            .map(str::to_owned)
-            .collect()
+    /// Elements that `parse` takes, each once, in the order given; a problem where it takes one not, which says what is
+    /// `expected`.
+    pub(super) fn words(
+        &mut self,
+        definition: &Definition,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<String>,
+    ) -> Vec<String> {
+        let mut words = Vec::new();
+        for element in self.elements(definition, is_between_words) {
+            match parse(element) {
+                Some(word) if !words.contains(&word) => words.push(word),
+                Some(_) => {}
+                None => self.problem(
+                    definition,
+                    format!("found {element:?}; expected {expected}"),
+                ),
+            }
+        }
+        words
+    }
+
+    /// Names, in which there may be blanks. Where some separate names, each of those is one too.
+    pub(super) fn names(&mut self, definition: &Definition) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for element in self.elements(definition, is_between_names) {
+            let words = element.split_whitespace();
+            for name in std::iter::once(element).chain(words) {
+                if names.iter().all(|it| it != name) {
+                    names.push(name.to_owned());
+                }
+            }
+        }
+        names
     }
 
     /// One of the definition's choices, in any case. None only beside a problem.
@@ -128,7 +189,7 @@ impl<'a> Reader<'a> {
         parse: impl Fn(&str) -> Option<T>,
     ) -> Vec<T> {
         let mut chosen = Vec::new();
-        for element in self.elements(definition) {
+        for element in self.elements(definition, is_between_words) {
             if let Some(choice) = self.chosen(definition, element, &parse)
                 && !chosen.contains(&choice)
             {
@@ -156,21 +217,36 @@ impl<'a> Reader<'a> {
     }
 
     /// The elements of a list; those of the default where none is given.
-    fn elements<'b>(&mut self, definition: &'b Definition) -> Vec<&'b str>
+    fn elements<'b>(
+        &mut self,
+        definition: &'b Definition,
+        separates: fn(char) -> bool,
+    ) -> Vec<&'b str>
     where
         'a: 'b,
     {
         let value = self.value(definition);
-        let elements = self.split(definition, value);
+        let elements = self.split(definition, value, separates);
         if elements.is_empty() {
-            self.split(definition, definition.default)
+            self.split(definition, definition.default, separates)
         } else {
             elements
         }
     }
 
-    fn split<'b>(&mut self, definition: &Definition, list: &'b str) -> Vec<&'b str> {
-        list.split(',')
+    /// Brackets around the list are YAML's or Python's.
+    fn split<'b>(
+        &mut self,
+        definition: &Definition,
+        list: &'b str,
+        separates: fn(char) -> bool,
+    ) -> Vec<&'b str> {
+        let inner = [('[', ']'), ('(', ')'), ('{', '}')]
+            .into_iter()
+            .find_map(|(open, close)| list.strip_prefix(open)?.strip_suffix(close));
+        inner
+            .unwrap_or(list)
+            .split(separates)
             .map(|element| self.without_quotes(definition, element.trim()).trim())
             .filter(|element| !element.is_empty())
             .collect()

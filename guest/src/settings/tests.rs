@@ -74,6 +74,97 @@ fn values_are_read_as_users_write_them() {
 }
 
 #[test]
+fn lists_are_read_as_users_write_them() {
+    let exe_dll = r#"extensions: ["exe", "dll"]"#;
+    let engines = r#"av_list: ["Microsoft", "ESET-NOD32"]"#;
+    let cases = [
+        ("EXTENSIONS", "exe,dll", exe_dll),
+        ("EXTENSIONS", "exe;dll", exe_dll),
+        ("EXTENSIONS", "exe dll", exe_dll),
+        ("EXTENSIONS", "exe | dll", exe_dll),
+        ("EXTENSIONS", "exe\ndll\n", exe_dll),
+        ("EXTENSIONS", "[exe,dll]", exe_dll),
+        ("EXTENSIONS", "['exe', 'dll']", exe_dll),
+        ("EXTENSIONS", "(exe; dll)", exe_dll),
+        ("EXTENSIONS", "*.exe, .DLL, exe", exe_dll),
+        ("EXTENSIONS", "7z tar.gz", r#"extensions: ["7z", "tar.gz"]"#),
+        ("ENTITY_TYPES", "[file; url]", "entity_types: [File, Url]"),
+        ("ENTITY_TYPES", "file url", "entity_types: [File, Url]"),
+        ("AV_LIST", "Microsoft;ESET-NOD32", engines),
+        ("AV_LIST", "[Microsoft, ESET-NOD32]", engines),
+        (
+            "AV_LIST",
+            "Microsoft ESET-NOD32",
+            r#"av_list: ["Microsoft ESET-NOD32", "Microsoft", "ESET-NOD32"]"#,
+        ),
+        (
+            "AV_LIST",
+            "Skyhigh (SWG)",
+            r#"av_list: ["Skyhigh (SWG)", "Skyhigh", "(SWG)"]"#,
+        ),
+    ];
+    for (name, value, expected) in cases {
+        let settings = format!("{:?}", parse(&[(name, value)]).0);
+        assert!(settings.contains(expected), "{name}={value}: {settings}");
+    }
+}
+
+#[test]
+fn a_filter_that_nothing_can_match_is_refused() {
+    let cases = [
+        (
+            "EXTENSIONS",
+            "exe/dll",
+            "found \"exe/dll\"; expected a file extension like exe",
+        ),
+        (
+            "EXTENSIONS",
+            "*",
+            "found \"*\"; expected a file extension like exe",
+        ),
+        (
+            "EXTENSIONS",
+            "exe:dll",
+            "found \"exe:dll\"; expected a file extension like exe",
+        ),
+        (
+            "MIN_POSITIVES",
+            "101",
+            "found 101; allowed is a whole number from 0 to 100",
+        ),
+        (
+            "MIN_POSITIVES",
+            "5000",
+            "found 5000; allowed is a whole number from 0 to 100",
+        ),
+        (
+            "CONFIDENCE",
+            "101",
+            "found \"101\"; allowed is a whole number from 0 to 100",
+        ),
+        (
+            "CONFIDENCE",
+            "high",
+            "found \"high\"; allowed is a whole number from 0 to 100",
+        ),
+    ];
+    for (name, value, reason) in cases {
+        assert_eq!(
+            problems(&[(name, value)]),
+            [(name.to_owned(), reason.to_owned())],
+            "{value}"
+        );
+    }
+    for (name, value) in [
+        ("MIN_POSITIVES", "100"),
+        ("CONFIDENCE", "0"),
+        ("CONFIDENCE", "100"),
+    ] {
+        parse(&[(name, value)]);
+    }
+}
+
+#[test]
 fn quotes_are_left_out_with_a_remark() {
     let cases: [(&str, &str, &str, usize); 8] = [
         (

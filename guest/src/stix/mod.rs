@@ -8,7 +8,8 @@ mod tlp;
 
 pub(crate) use date::Date;
 pub(crate) use object::{
-    ExternalReference, File, Hashes, Head, Identity, Incident, Indicator, MarkingDefinition,
-    NetworkValue, Note, Object, ObservableHead, Relationship, Statement, Version,
+    Artifact, ExternalReference, File, Hashes, Head, Identity, Incident, Indicator,
+    MarkingDefinition, NetworkValue, Note, Object, ObservableHead, Relationship, Statement,
+    Version,
 };
 pub(crate) use tlp::Tlp;

@@ -17,6 +17,7 @@ pub(crate) enum Object<'a> {
     Indicator(Indicator<'a>),
     Note(Note<'a>),
     Relationship(Relationship<'a>),
+    Artifact(Artifact<'a>),
     File(File<'a>),
     DomainName(NetworkValue<'a>),
     #[serde(rename = "ipv4-addr")]
@@ -35,7 +36,8 @@ impl Object<'_> {
             | Self::Indicator(Indicator { head, .. })
             | Self::Note(Note { head, .. })
             | Self::Relationship(Relationship { head, .. }) => head.id,
-            Self::File(File { head, .. })
+            Self::Artifact(Artifact { head, .. })
+            | Self::File(File { head, .. })
             | Self::DomainName(NetworkValue { head, .. })
             | Self::Ipv4Addr(NetworkValue { head, .. })
             | Self::Ipv6Addr(NetworkValue { head, .. })
@@ -63,7 +65,10 @@ pub(crate) struct Head<'a> {
     pub labels: &'a [String],
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub external_references: Vec<ExternalReference<'a>>,
-    pub object_marking_refs: &'a [String],
+    pub object_marking_refs: &'static [&'static str],
+    /// 0 to 100; none where the platform shall take that of the account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<u8>,
 }
 
 /// What observables have in common.
@@ -71,7 +76,7 @@ pub(crate) struct Head<'a> {
 pub(crate) struct ObservableHead<'a> {
     pub spec_version: Version,
     pub id: &'a str,
-    pub object_marking_refs: &'a [String],
+    pub object_marking_refs: &'static [&'static str],
     pub x_opencti_created_by_ref: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub x_opencti_labels: &'a [String],
@@ -88,9 +93,14 @@ pub(crate) struct ExternalReference<'a> {
     pub source_name: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     pub description: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub url: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub external_id: &'a str,
 }
 
+/// Without a marking: an author that carries one is refused to every account that may not see it, and all that it
+/// writes then stands without an author.
 #[derive(Serialize)]
 pub(crate) struct Identity<'a> {
     pub spec_version: Version,
@@ -100,7 +110,8 @@ pub(crate) struct Identity<'a> {
     pub name: &'a str,
     pub identity_class: &'a str,
     pub description: &'a str,
-    pub object_marking_refs: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<u8>,
 }
 
 /// A TLP marking in the form in which OpenCTI takes all levels, those that STIX 2.1 does not know included.
@@ -125,10 +136,14 @@ pub(crate) struct Incident<'a> {
     #[serde(flatten)]
     pub head: Head<'a>,
     pub name: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub description: &'a str,
-    pub incident_type: &'a str,
-    pub first_seen: Date,
-    pub source: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incident_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<Date>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -143,7 +158,11 @@ pub(crate) struct Indicator<'a> {
     pub valid_from: Date,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub x_opencti_score: Option<u8>,
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub x_opencti_main_observable_type: &'a str,
+    /// Only where it shall be revoked.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub revoked: bool,
 }
 
 #[derive(Serialize)]
@@ -161,6 +180,8 @@ pub(crate) struct Relationship<'a> {
     #[serde(flatten)]
     pub head: Head<'a>,
     pub relationship_type: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub description: &'a str,
     pub source_ref: &'a str,
     pub target_ref: &'a str,
 }
@@ -178,7 +199,20 @@ pub(crate) struct File<'a> {
     pub x_opencti_additional_names: &'a [String],
 }
 
-/// Lower-case hexadecimal of the right length, as the platform checks it; the fuzzy ones as they came.
+/// The content of a file, which the platform keeps. The bytes are uploaded on their own: this tells of them.
+#[derive(Serialize)]
+pub(crate) struct Artifact<'a> {
+    #[serde(flatten)]
+    pub head: ObservableHead<'a>,
+    pub hashes: &'a Hashes,
+    /// Where the content is: STIX wants this or the content (6.1).
+    pub url: &'a str,
+}
+
+/// Lower-case hexadecimal of the right length, as the platform checks it.
+///
+/// Fuzzy hashes (SSDEEP, TLSH) are no part of it: the platform makes an id of each hash, and two variants of a family
+/// that share one would become one file.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Hashes {
     #[serde(rename = "MD5", skip_serializing_if = "Option::is_none")]
@@ -187,10 +221,6 @@ pub(crate) struct Hashes {
     pub sha1: Option<String>,
     #[serde(rename = "SHA-256")]
     pub sha256: String,
-    #[serde(rename = "SSDEEP", skip_serializing_if = "Option::is_none")]
-    pub ssdeep: Option<String>,
-    #[serde(rename = "TLSH", skip_serializing_if = "Option::is_none")]
-    pub tlsh: Option<String>,
 }
 
 /// A domain name, an IP address or a URL.

@@ -117,7 +117,7 @@ pub fn answer(mapper: &Mapper, question: &Question) -> Answer {
                 Err(failure) => Answer::Refused(format!("{failure:?}")),
             }
         }
-        "artifact-known" => Answer::Absent,
+        "artifact-known" | "known" => Answer::Absent,
         _ => Answer::Refused("unknown kind".to_owned()),
     }
 }
@@ -261,9 +261,9 @@ fn check_artifact(artifact: &Value, known: &BTreeSet<String>, faults: &mut Vec<S
     }
     let objects = artifact["objects"].as_array().unwrap();
     faults.extend(stix_rules::problems_of(objects));
+    let mut known = known.clone();
     for object in objects {
-        let mut with_artifact = known.clone();
-        with_artifact.insert(object["target_ref"].as_str().unwrap().to_owned());
-        check_object(object, &with_artifact, faults);
+        check_object(object, &known, faults);
+        known.insert(object["id"].as_str().unwrap().to_owned());
     }
 }
