@@ -109,6 +109,8 @@ mod table {
         "What becomes of a rule that the platform cannot compile (module vt, variables of Livehunt): \
          a note on the incident and the object, an indicator all the same (the platform may refuse it), or nothing.")
         .of(&["note", "indicator", "skip"]);
+    pub(super) const REVOKE_CHANGED_RULES: Definition = Definition::boolean("REVOKE_CHANGED_RULES", "false",
+        "Revoke the indicator of a rule's earlier text once the rule was changed. Else both live, and are related.");
     pub(super) const DELETE_NOTIFICATION: Definition = Definition::boolean("DELETE_NOTIFICATION", "false",
         "Delete each notification at VirusTotal once it is delivered.");
     pub(super) const TLP_LEVEL: Definition = Definition::choice("TLP_LEVEL", "clear",
@@ -141,7 +143,7 @@ mod table {
     pub(super) const ALL: &[Definition] = &[
         ENTITY_TYPES, FILTER_WITH_TAG, EXTENSIONS, MIN_FILE_SIZE, MAX_FILE_SIZE, MAX_AGE_DAYS, MIN_POSITIVES,
         CREATE_ALERT, ALERT_PREFIX, CREATE_FILE, UPLOAD_ARTIFACT, CREATE_YARA_RULE, YARA_UNPORTABLE,
-        DELETE_NOTIFICATION, TLP_LEVEL, CONFIDENCE, AV_LIST, ENABLE_LABEL_ENRICHMENT, YARA_LABEL_PREFIX,
+        REVOKE_CHANGED_RULES, DELETE_NOTIFICATION, TLP_LEVEL, CONFIDENCE, AV_LIST, ENABLE_LABEL_ENRICHMENT, YARA_LABEL_PREFIX,
         LIVEHUNT_LABEL_PREFIX, LIVEHUNT_TAG_PREFIX, GET_MALWARE_CONFIG, CREATE_FILE_INDICATORS,
         CREATE_DOMAIN_NAME_INDICATORS, CREATE_IP_INDICATORS, CREATE_URL_INDICATORS,
     ];
@@ -216,6 +218,7 @@ pub(crate) struct Settings {
     pub upload_artifact: bool,
     pub create_yara_rule: bool,
     pub yara_unportable: Unportable,
+    pub revoke_changed_rules: bool,
     pub delete_notification: bool,
     pub tlp: Tlp,
     /// 0 to 100.
@@ -255,6 +258,7 @@ impl Settings {
             yara_unportable: reader
                 .choice(&table::YARA_UNPORTABLE, unportable)
                 .unwrap_or(Unportable::Note),
+            revoke_changed_rules: reader.boolean(&table::REVOKE_CHANGED_RULES),
             delete_notification: reader.boolean(&table::DELETE_NOTIFICATION),
             tlp: reader.choice(&table::TLP_LEVEL, tlp).unwrap_or(Tlp::Clear),
             confidence: reader.percentage(&table::CONFIDENCE),

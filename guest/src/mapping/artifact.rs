@@ -133,16 +133,20 @@ fn objects(
     let mut head = draft.observable_head(artifact, labels, held.description(&description));
     head.x_opencti_score = held.raised_score(file::score(rule_match));
     head.x_opencti_external_references = vec![rule_match.report()];
-    let object = serialised(&Object::Artifact(Artifact {
-        head,
-        hashes: &file.hashes,
-        url: &format!("{DOWNLOADS}{}/download", file.sha256()),
-    }));
+    let object = held
+        .lacks(head.x_opencti_score, head.x_opencti_labels)
+        .then(|| {
+            serialised(&Object::Artifact(Artifact {
+                head,
+                hashes: &file.hashes,
+                url: &format!("{DOWNLOADS}{}/download", file.sha256()),
+            }))
+        });
     let related =
-        |source, target| draft.relationship("related-to", source, target, rule_match.date);
+        |source, target| draft.relationship("related-to", source, target, rule_match.date, "");
     let of_incident = relatives.incident.map(|it| related(it, artifact));
     let to_file = relatives.file.map(|it| related(artifact, it));
-    [Some(object), of_incident, to_file]
+    [object, of_incident, to_file]
         .into_iter()
         .flatten()
         .collect()

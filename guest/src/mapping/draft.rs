@@ -212,7 +212,18 @@ impl<'a> Draft<'a> {
         target: &str,
         date: Date,
     ) {
-        let relationship = self.relationship(relationship_type, source, target, date);
+        self.relate_with(relationship_type, source, target, date, "");
+    }
+
+    pub(super) fn relate_with(
+        &mut self,
+        relationship_type: &str,
+        source: &str,
+        target: &str,
+        date: Date,
+        description: &str,
+    ) {
+        let relationship = self.relationship(relationship_type, source, target, date, description);
         self.extend(vec![relationship]);
     }
 
@@ -223,6 +234,7 @@ impl<'a> Draft<'a> {
         source: &str,
         target: &str,
         date: Date,
+        description: &str,
     ) -> StixObject {
         let id = id::relationship(relationship_type, source, target);
         let mut head = self.head(&id, date, &[], Vec::new());
@@ -230,7 +242,7 @@ impl<'a> Draft<'a> {
         serialised(&Object::Relationship(Relationship {
             head,
             relationship_type,
-            description: "",
+            description,
             source_ref: source,
             target_ref: target,
         }))

@@ -92,13 +92,15 @@ impl Facts {
         );
         head.x_opencti_score = held.raised_score(score(rule_match));
         head.x_opencti_external_references = vec![rule_match.report()];
-        draft.add(&Object::File(File {
-            head,
-            hashes: &self.hashes,
-            size: attributes.size.filter(|size| *size <= LARGEST_INTEGER),
-            name: held.missing_name(self.name.as_deref()),
-            x_opencti_additional_names: &held.if_new(names).unwrap_or_default(),
-        }));
+        if held.lacks(head.x_opencti_score, head.x_opencti_labels) {
+            draft.add(&Object::File(File {
+                head,
+                hashes: &self.hashes,
+                size: attributes.size.filter(|size| *size <= LARGEST_INTEGER),
+                name: held.name(self.name.as_deref()),
+                x_opencti_additional_names: &held.if_new(names).unwrap_or_default(),
+            }));
+        }
         Observable {
             id,
             main_type: "StixFile",

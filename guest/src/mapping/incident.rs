@@ -13,7 +13,7 @@ const LONGEST_SNIPPET: usize = 100_000;
 /// Bytes of one entry of the description.
 const LONGEST_ENTRY: usize = 1_000;
 
-/// Adds the incident and returns its id. It names the rules and shows what they matched, so it is marked like them.
+/// Adds the incident, unless the platform holds it, and returns its id. It names the rules and shows what they matched, so it is marked like them.
 pub(super) fn add(
     rule_match: &RuleMatch<'_>,
     file: Option<&file::Facts>,
@@ -25,16 +25,17 @@ pub(super) fn add(
     let labels = labels::of_incident(rule_match);
     let description = description(rule_match);
     draft.mark(&id, rules_tlp);
-    let held = draft.on_platform(&id);
-    let labels = held.labels(&labels);
-    let head: Head<'_> = draft.head(&id, rule_match.date, labels, vec![rule_match.report()]);
+    if draft.on_platform(&id).exists() {
+        return id;
+    }
+    let head: Head<'_> = draft.head(&id, rule_match.date, &labels, vec![rule_match.report()]);
     let incident = Object::Incident(Incident {
         head,
-        name: held.name(&name),
-        description: held.description(&description),
-        incident_type: held.if_new("alert"),
-        first_seen: held.if_new(rule_match.date),
-        source: held.if_new("hunting_notification"),
+        name: &name,
+        description: &description,
+        incident_type: "alert",
+        first_seen: rule_match.date,
+        source: "hunting_notification",
     });
     draft.add(&incident);
     id

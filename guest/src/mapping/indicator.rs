@@ -27,25 +27,25 @@ impl OfValue<'_> {
     ) {
         let id = id::indicator(self.pattern);
         let since = rule_match.known_since();
-        let held = draft.on_platform(&id);
-        let (valid_from, x_opencti_score) = held.life(rule_match.date, None);
         let references = if self.has_report {
             vec![rule_match.report()]
         } else {
             Vec::new()
         };
-        let head = draft.head(&id, since, held.labels(self.labels), references);
-        draft.add(&Object::Indicator(Indicator {
-            head,
-            name: held.name(self.name),
-            description: held.description(self.description),
-            pattern: self.pattern,
-            pattern_type: "stix",
-            valid_from,
-            x_opencti_score,
-            x_opencti_main_observable_type: self.main_type,
-            revoked: false,
-        }));
+        if let Some(x_opencti_score) = draft.on_platform(&id).life(None) {
+            let head = draft.head(&id, since, self.labels, references);
+            draft.add(&Object::Indicator(Indicator {
+                head,
+                name: self.name,
+                description: self.description,
+                pattern: self.pattern,
+                pattern_type: "stix",
+                valid_from: rule_match.date,
+                x_opencti_score,
+                x_opencti_main_observable_type: self.main_type,
+                revoked: false,
+            }));
+        }
         draft.relate("based-on", &id, observable, since);
         if let Some(incident) = incident {
             draft.relate("related-to", incident, &id, rule_match.date);

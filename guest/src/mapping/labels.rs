@@ -86,14 +86,14 @@ fn names<'a>(
         settings.livehunt_label_prefix,
         normalised(rule_name)
     ));
-    let rulesets = rulesets.map(|name| {
-        label(&format!(
-            "{}{}",
-            settings.yara_label_prefix,
-            normalised(name)
-        ))
-    });
+    let rulesets = rulesets.map(|name| of_ruleset(rule_match, name));
     rulesets.chain([rule])
+}
+
+/// The label with a ruleset's name.
+pub(super) fn of_ruleset(rule_match: &RuleMatch<'_>, name: &str) -> String {
+    let prefix = &rule_match.settings.yara_label_prefix;
+    label(&format!("{prefix}{}", normalised(name)))
 }
 
 fn label(text: &str) -> String {

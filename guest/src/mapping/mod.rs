@@ -9,6 +9,7 @@ pub(crate) mod labels;
 pub(crate) mod malware_config;
 mod network;
 mod platform;
+mod predecessor;
 mod ruleset;
 pub(crate) mod text;
 

@@ -100,7 +100,9 @@ pub(super) fn add_matched(rule_match: &RuleMatch<'_>, draft: &mut Draft<'_>) -> 
     let mut head = draft.observable_head(&id, held.labels(&labels), held.description(&description));
     head.x_opencti_score = held.raised_score(file::score(rule_match));
     head.x_opencti_external_references = vec![rule_match.report()];
-    draft.add(&object(&value, head));
+    if held.lacks(head.x_opencti_score, head.x_opencti_labels) {
+        draft.add(&object(&value, head));
+    }
     Some(Matched {
         value,
         observable: Observable {
@@ -228,7 +230,9 @@ pub(super) fn add_malware_config(
         let id = id::value(kind.object_type, text);
         let held = draft.on_platform(&id);
         let head = draft.observable_head(&id, held.labels(&labels), held.description(DESCRIPTION));
-        draft.add(&object(value, head));
+        if held.lacks(None, head.x_opencti_labels) {
+            draft.add(&object(value, head));
+        }
         draft.relate("related-to", file, &id, since);
         if (kind.wants_indicator)(rule_match.settings) {
             let indicator = indicator::OfValue {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::platform::WORN_OUT;
+use super::predecessor::Lineage;
 use super::{Observable, RuleMatch, answer_to, draft::Draft, labels, text};
 use crate::contract::{Answer, Failure, Question, Severity};
 use crate::json::Members;
@@ -127,6 +128,7 @@ impl Rules {
             match looked_up(rule_match, ruleset, answers) {
                 Ok((rule, digest)) => rules.found.push(Found {
                     rule,
+                    ruleset: ruleset.id.as_deref().unwrap_or_default().to_owned(),
                     label: digest.name.clone().or_else(|| label(ruleset)),
                     digest,
                 }),
@@ -202,6 +204,8 @@ fn looked_up(
 
 struct Found {
     rule: Rule,
+    /// VirusTotal's id of the ruleset.
+    ruleset: String,
     /// The ruleset's name.
     label: Option<String>,
     digest: Digest,
@@ -278,25 +282,39 @@ impl Found {
         let labels = labels::of_rule(rule_match, &rule.name, &rule.tags, self.label.as_deref());
         let description = self.description();
         draft.mark(&id, self.tlp());
+        let ruleset_label = self
+            .label
+            .as_deref()
+            .map(|it| labels::of_ruleset(rule_match, it));
+        let lineage = Lineage {
+            rule_name: &rule.name,
+            ruleset: &self.ruleset,
+            ruleset_label: ruleset_label.as_deref(),
+        };
         let held = draft.on_platform(&id);
-        let (valid_from, x_opencti_score) = held.life(rule_match.date, self.score());
-        let labels = held.labels(&labels);
-        let mut head = draft.head(&id, created, labels, references(rule));
-        head.modified = modified;
-        draft.add(&Object::Indicator(Indicator {
-            head,
-            name: held.name(&rule.name),
-            description: held.description(&description),
-            pattern: &rule.text,
-            pattern_type: "yara",
-            valid_from,
-            x_opencti_score,
-            x_opencti_main_observable_type: observable.map_or_else(
-                || main_type_without_observable(rule_match),
-                |it| it.main_type,
-            ),
-            revoked: false,
-        }));
+        if let Some(x_opencti_score) = held.life(self.score()) {
+            let mut references = references(rule);
+            references.push(lineage.reference());
+            let mut head = draft.head(&id, created, &labels, references);
+            head.modified = modified;
+            draft.add(&Object::Indicator(Indicator {
+                head,
+                name: &rule.name,
+                description: &description,
+                pattern: &rule.text,
+                pattern_type: "yara",
+                valid_from: rule_match.date,
+                x_opencti_score,
+                x_opencti_main_observable_type: observable.map_or_else(
+                    || main_type_without_observable(rule_match),
+                    |it| it.main_type,
+                ),
+                revoked: false,
+            }));
+        }
+        if held.is_absent() {
+            lineage.relate(rule_match, draft, &id);
+        }
         if let Some(observable) = observable {
             draft.relate("based-on", &id, &observable.id, modified);
         }
@@ -366,8 +384,7 @@ impl Found {
         let _ = write!(content, "\n{}", text::code_block("yara", &rule.text));
 
         let id = id::note(rule_match.date, &content);
-        if draft.on_platform(&id).if_new(()).is_none() {
-            // Nothing refers to a note, and an analyst may have changed it.
+        if draft.on_platform(&id).exists() {
             return;
         }
         draft.mark(&id, self.tlp());

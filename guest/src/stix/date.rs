@@ -32,17 +32,6 @@ impl Date {
         Some(Self(text))
     }
 
-    /// Reads back what [`Date`] writes, with any milliseconds and any zone that is written `Z`.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let is_digit_or = |(byte, form): (u8, u8)| match form {
-            b'0' => byte.is_ascii_digit(),
-            other => byte == other,
-        };
-        let form = b"0000-00-00T00:00:00.000Z";
-        let fits = text.len() == form.len() && text.bytes().zip(*form).all(is_digit_or);
-        fits.then(|| ArrayString::from(text).ok().map(Self))?
-    }
-
     /// For readers: `2026-01-01 10:00:00 UTC`.
     pub(crate) fn in_words(self) -> String {
         format!("{} {} UTC", &self.0[..10], &self.0[11..19])

@@ -136,14 +136,10 @@ pub(crate) struct Incident<'a> {
     #[serde(flatten)]
     pub head: Head<'a>,
     pub name: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub description: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub incident_type: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first_seen: Option<Date>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<&'a str>,
+    pub incident_type: &'a str,
+    pub first_seen: Date,
+    pub source: &'a str,
 }
 
 #[derive(Serialize)]

@@ -117,7 +117,7 @@ pub fn answer(mapper: &Mapper, question: &Question) -> Answer {
                 Err(failure) => Answer::Refused(format!("{failure:?}")),
             }
         }
-        "artifact-known" | "known" => Answer::Absent,
+        "artifact-known" | "known" | "named" => Answer::Absent,
         _ => Answer::Refused("unknown kind".to_owned()),
     }
 }
@@ -174,7 +174,7 @@ fn faults(emission: &Emission, answers: &[(Question, Answer)]) -> Vec<String> {
         .map(|object| serde_json::from_str(&object.document).unwrap())
         .collect();
     let mut faults = stix_rules::problems_of(&documents);
-    let mut known: BTreeSet<String> = answers.iter().filter_map(known_to_platform).collect();
+    let mut known: BTreeSet<String> = answers.iter().flat_map(known_to_platform).collect();
     for (object, document) in emission.objects.iter().zip(&documents) {
         if document["id"] != object.id.as_str() {
             faults.push(format!("{} is not the id of {document}", object.id));
@@ -189,13 +189,21 @@ fn faults(emission: &Emission, answers: &[(Question, Answer)]) -> Vec<String> {
     faults
 }
 
-fn known_to_platform((question, answer): &(Question, Answer)) -> Option<String> {
-    match answer {
-        Answer::Found(known) if question.kind == "artifact-known" => {
-            let known: Value = serde_json::from_str(known).ok()?;
-            known["id"].as_str().map(str::to_owned)
+/// Ids of objects that the platform says it holds.
+fn known_to_platform((question, answer): &(Question, Answer)) -> Vec<String> {
+    let Answer::Found(found) = answer else {
+        return Vec::new();
+    };
+    let found: Value = serde_json::from_str(found).unwrap_or_default();
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    match question.kind.as_str() {
+        "known" => vec![question.subject.clone()],
+        "artifact-known" => text(&found["id"]).into_iter().collect(),
+        "named" => {
+            let objects = found["objects"].as_array().into_iter().flatten();
+            objects.filter_map(|it| text(&it["standard_id"])).collect()
         }
-        _ => None,
+        _ => Vec::new(),
     }
 }
 
