@@ -85,7 +85,7 @@ impl Answers for Folder {
             ("lookup", Some(folder)) => look_up(folder, pool, question).await,
             ("lookup", None) => Answer::Refused("no --lookups folder is given".to_owned()),
             // Nothing is known to a platform that is not there.
-            ("artifact-known", _) => Answer::Absent,
+            ("artifact-known" | "known" | "named", _) => Answer::Absent,
             (other, _) => Answer::Refused(format!(
                 "a question of the kind {other:?} cannot be answered from files"
             )),

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::broker::{Broker, tls};
-use super::message::messages;
+use super::message::{Encoded, messages};
 use super::{Batch, BrokerFailure, Error};
 use crate::config::{BrokerOverrides, Connector, Http};
 use crate::opencti::{Client, Draft, Feature, Registration, Work};
@@ -87,7 +87,7 @@ impl Amqp {
         );
         let counted = work.filter(|_| work_id.is_some());
         if let Some(work) = counted {
-            work.add_expectations(signed(batch.len())).await?;
+            work.add_expectations(objects_of(messages.iter())).await?;
             Step::ObjectsAnnounced.reached();
         }
         let mut outstanding: Vec<usize> = (0..messages.len()).collect();
@@ -95,12 +95,8 @@ impl Amqp {
             .publish_persistently(&mut link, &messages, &mut outstanding)
             .await;
         if let (Err(_), Some(work)) = (&result, counted) {
-            let objects = if no_split {
-                batch.len()
-            } else {
-                outstanding.len()
-            };
-            if let Err(error) = work.add_expectations(-signed(objects)).await {
+            let unsent = outstanding.iter().map(|index| &messages[*index]);
+            if let Err(error) = work.add_expectations(-objects_of(unsent)).await {
                 tracing::debug!(%error, "cannot take back expectations");
             }
         }
@@ -112,7 +108,7 @@ impl Amqp {
     async fn publish_persistently(
         &self,
         link: &mut Link,
-        messages: &[Vec<u8>],
+        messages: &[Encoded],
         outstanding: &mut Vec<usize>,
     ) -> Result<(), Error> {
         let mut delays = self.client.backoff().build();
@@ -140,17 +136,17 @@ impl Amqp {
     async fn publish(
         &self,
         link: &mut Link,
-        messages: &[Vec<u8>],
+        messages: &[Encoded],
         outstanding: &mut Vec<usize>,
     ) -> Result<(), BrokerFailure> {
         let (status, channel) = self.channel(link).await?;
         let mut failure = None;
         let mut confirms: Vec<(usize, PublisherConfirm)> = Vec::with_capacity(outstanding.len());
         for &index in outstanding.iter() {
-            match send(&channel, &link.registration, &messages[index]).await {
+            match send(&channel, &link.registration, &messages[index].json).await {
                 Ok(confirm) => confirms.push((index, confirm)),
                 Err(error) => {
-                    failure = Some(self.broken(link, &error, messages[index].len()));
+                    failure = Some(self.broken(link, &error, messages[index].json.len()));
                     break;
                 }
             }
@@ -166,7 +162,7 @@ impl Amqp {
                     Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)),
                 )) => BrokerFailure::Returned(returned.reply_text.to_string()),
                 Some(Ok(Confirmation::Nack(None))) => BrokerFailure::Nack,
-                Some(Err(error)) => self.broken(link, &error, messages[index].len()),
+                Some(Err(error)) => self.broken(link, &error, messages[index].json.len()),
                 None => {
                     link.open = None;
                     BrokerFailure::Timeout(CONFIRM_TIMEOUT.as_secs())
@@ -405,7 +401,8 @@ fn connection_failure(error: &std::io::Error, text: String) -> BrokerFailure {
     }
 }
 
-/// A count of objects as GraphQL has it.
-fn signed(count: usize) -> i64 {
+/// The number of objects as GraphQL has it.
+fn objects_of<'a>(messages: impl Iterator<Item = &'a Encoded>) -> i64 {
+    let count: usize = messages.map(|message| message.objects).sum();
     i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -26,7 +26,13 @@ fn base64<S: Serializer>(bundle: &str, serializer: S) -> Result<S::Ok, S::Error>
     serializer.collect_str(&Base64Display::new(bundle.as_bytes(), &STANDARD))
 }
 
-/// The messages that carry a batch: one where the workers leave it whole (`no_split`), else one an object,
+/// A message, and the number of objects in it.
+pub(super) struct Encoded {
+    pub(super) json: Vec<u8>,
+    pub(super) objects: usize,
+}
+
+/// The messages that carry a batch: one a bundle where the workers leave it whole (`no_split`), else one an object,
 /// in order, since older workers would split it and count it again.
 pub(super) fn messages(
     batch: &Batch,
@@ -34,9 +40,10 @@ pub(super) fn messages(
     applicant_id: &str,
     work_id: Option<&str>,
     draft_id: Option<&str>,
-) -> Vec<Vec<u8>> {
-    let message = |action_sequence: u64, bundle: &str| {
-        json(&Message {
+) -> Vec<Encoded> {
+    let message = |action_sequence: u64, bundle: &str, objects: usize| Encoded {
+        objects,
+        json: json(&Message {
             bundle_type: "QUEUE_BUNDLE",
             applicant_id,
             action_sequence,
@@ -46,14 +53,17 @@ pub(super) fn messages(
             draft_id,
             no_split,
             work_id,
-        })
+        }),
     };
     if no_split {
-        return vec![message(1, &batch.to_bundle_json())];
+        return (1..)
+            .zip(batch.bundles())
+            .map(|(sequence, (bundle, objects))| message(sequence, &bundle, objects))
+            .collect();
     }
     (1..)
         .zip(batch.single_bundles())
-        .map(|(sequence, bundle)| message(sequence, &bundle))
+        .map(|(sequence, bundle)| message(sequence, &bundle, 1))
         .collect()
 }
 
@@ -82,7 +92,7 @@ mod tests {
         batch.extend([object("a", 1), object("b", 2)]);
         messages(&batch, no_split, "user", work_id, Some("draft"))
             .iter()
-            .map(|message| serde_json::from_slice(message).unwrap())
+            .map(|message| serde_json::from_slice(&message.json).unwrap())
             .collect()
     }
 

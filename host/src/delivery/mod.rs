@@ -11,6 +11,7 @@ mod error;
 mod message;
 mod probe;
 mod s3;
+mod union;
 
 #[cfg(test)]
 mod testing;

@@ -195,6 +195,14 @@ pub static BUNDLE_PUSH: Operation = operation!(
 pub static OBJECT_KNOWN: Operation =
     operation!("stixCoreObject" needs "KNOWLEDGE", "object_known" since FIRST);
 
+/// Finds objects by their ids, and says what they are.
+pub static OBJECTS_KNOWN: Operation =
+    operation!("stixCoreObjects" needs "KNOWLEDGE", "objects_known" since FIRST);
+
+/// Finds objects by their name and type, and says what they are.
+pub static OBJECTS_NAMED: Operation =
+    operation!("stixCoreObjects" needs "KNOWLEDGE", "objects_named" since FIRST);
+
 /// Finds an artifact by its hash.
 pub static ARTIFACT_KNOWN: Operation =
     operation!("stixCyberObservables" needs "KNOWLEDGE", "artifact_known" since FIRST);
@@ -232,6 +240,8 @@ pub static OPERATIONS: &[&Operation] = &[
     &USER_TOKEN_REVOKE,
     &BUNDLE_PUSH,
     &OBJECT_KNOWN,
+    &OBJECTS_KNOWN,
+    &OBJECTS_NAMED,
     &ARTIFACT_KNOWN,
     &ARTIFACT_IMPORT,
 ];

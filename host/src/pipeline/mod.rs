@@ -20,7 +20,7 @@ mod settle;
 mod stop;
 
 pub use answers::LiveAnswers;
-pub use decide::{Answers, Decided, Decision, decide, decide_live};
+pub use decide::{Answers, Decided, Decision, decide};
 pub use explain::{Explained, explain};
 pub use feed::{feed_request, read_element, retention};
 pub use observer::{Fate, Observer, Settled, Unobserved};

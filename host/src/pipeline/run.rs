@@ -4,12 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::LiveAnswers;
-use super::decide::{Decision, decide_live};
+use super::decide::{Decision, LiveDecision, decide_page};
 use super::feed::feed_request;
 use super::observer::{Fate, Observer};
 use super::remark::log_remark;
@@ -23,9 +22,6 @@ use crate::runtime::{Emission, Guest, Item, Live};
 use crate::state::State;
 use crate::step::Step;
 use crate::virustotal::{self, FeedRequest, ItemId, Requests, Subject};
-
-/// Items that are decided on at a time.
-const CONCURRENCY: usize = 4;
 
 /// Items in a batch, whatever became of them. A worker takes a batch whole, so that larger ones would keep
 /// the others idle; smaller ones cost requests.
@@ -309,36 +305,34 @@ impl<'a> Run<'a> {
         items: Vec<virustotal::Item>,
         stop: &CancellationToken,
     ) -> Result<(), Stop> {
-        let now = self.now;
-        let guests = &self.pipeline.guests;
-        let answers = Arc::clone(&self.answers);
         let wants_subjects = self.observer.wants_subjects();
-        let mut decisions = stream::iter(items)
-            .map(|item| {
-                let answers = &answers;
-                async move {
-                    let wanted = wants_subjects.then(|| Subject::of(item.document.as_str()));
-                    let origin = Origin {
-                        subject: wanted.flatten(),
-                        id: item.id.clone(),
-                        observed: item.observed,
-                    };
-                    let contract_item = Arc::new(Item::from(&item));
-                    let decided = decide_live(guests, contract_item, now, &**answers).await;
-                    (origin, decided)
-                }
-            })
-            .buffered(CONCURRENCY);
-        loop {
-            let next = tokio::select! {
-                biased;
-                () = stop.cancelled() => return Err(Stop::Shutdown),
-                next = decisions.next() => next,
-            };
-            let Some((origin, decided)) = next else {
-                return Ok(());
-            };
-            let (decision, remarks, guest) = decided?;
+        let origin = |item: &virustotal::Item| Origin {
+            subject: wants_subjects
+                .then(|| Subject::of(item.document.as_str()))
+                .flatten(),
+            id: item.id.clone(),
+            observed: item.observed,
+        };
+        let origins: Vec<Origin> = items.iter().map(origin).collect();
+        let items = items
+            .iter()
+            .map(|item| Arc::new(Item::from(item)))
+            .collect();
+        let answers = Arc::clone(&self.answers);
+        let (decisions, stopped) = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err(Stop::Shutdown),
+            decided = decide_page(&self.pipeline.guests, items, self.now, &*answers) => decided,
+        };
+        for (origin, decided) in origins.into_iter().zip(decisions) {
+            if stop.is_cancelled() {
+                return Err(Stop::Shutdown);
+            }
+            let LiveDecision {
+                decision,
+                remarks,
+                guest,
+            } = decided;
             Step::Decided.reached();
             for remark in &remarks {
                 log_remark(remark, Some(origin.id.as_str()));
@@ -347,6 +341,7 @@ impl<'a> Run<'a> {
             self.take(origin, decision).await?;
             self.tell_progress();
         }
+        stopped
     }
 
     /// A batch never mixes guests: another one begins with another guest.

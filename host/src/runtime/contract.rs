@@ -8,7 +8,7 @@ mod generated {
     wasmtime::component::bindgen!({
         world: "connector",
         path: "../wit",
-        additional_derives: [PartialEq, Eq],
+        additional_derives: [PartialEq, Eq, Hash],
     });
 }
 

@@ -1,0 +1,88 @@
+//! Two descriptions of one object, united.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+/// Both documents in one: members of either; of lists the values of both, each once; of numbers the greater; else the
+/// newer value. The newer document where one of them is no JSON object.
+pub(super) fn united(older: &str, newer: String) -> String {
+    let objects = (serde_json::from_str(older), serde_json::from_str(&newer));
+    let (Ok(mut united), Ok(newer_object)) = objects else {
+        return newer;
+    };
+    unite_members(&mut united, newer_object);
+    Value::Object(united).to_string()
+}
+
+fn unite_members(older: &mut Map<String, Value>, newer: Map<String, Value>) {
+    for (name, newer) in newer {
+        match older.get_mut(&name) {
+            Some(older) => unite(older, newer),
+            None => _ = older.insert(name, newer),
+        }
+    }
+}
+
+fn unite(older: &mut Value, newer: Value) {
+    match (older, newer) {
+        (Value::Object(older), Value::Object(newer)) => unite_members(older, newer),
+        (Value::Array(older), Value::Array(newer)) => {
+            let mut known: BTreeSet<String> = older.iter().map(Value::to_string).collect();
+            let new = newer.into_iter().filter(|it| known.insert(it.to_string()));
+            older.extend(new);
+        }
+        (Value::Number(older), Value::Number(newer)) if older.as_f64() >= newer.as_f64() => {}
+        (older, newer) => *older = newer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn lists_are_united_numbers_grow_and_the_rest_is_newer() {
+        let cases = [
+            (
+                json!({"l": ["a", "b"]}),
+                json!({"l": ["b", "c"]}),
+                json!({"l": ["a", "b", "c"]}),
+            ),
+            (
+                json!({"l": []}),
+                json!({"l": [{"u": 1}, {"u": 1}]}),
+                json!({"l": [{"u": 1}]}),
+            ),
+            (json!({"n": 40}), json!({"n": 20}), json!({"n": 40})),
+            (json!({"n": 20}), json!({"n": 40}), json!({"n": 40})),
+            (json!({"t": "z"}), json!({"t": "a"}), json!({"t": "a"})),
+            (json!({"t": "z"}), json!({"t": null}), json!({"t": null})),
+            (json!({"a": 1}), json!({"b": 2}), json!({"a": 1, "b": 2})),
+            (
+                json!({"o": {"a": 1, "l": [1]}}),
+                json!({"o": {"l": [2]}}),
+                json!({"o": {"a": 1, "l": [1, 2]}}),
+            ),
+            (
+                json!({"x": [1]}),
+                json!({"x": "text"}),
+                json!({"x": "text"}),
+            ),
+        ];
+        for (older, newer, expected) in cases {
+            let found = united(&older.to_string(), newer.to_string());
+            let found: Value = serde_json::from_str(&found).unwrap();
+            assert_eq!(found, expected, "{older} {newer}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_replaced() {
+        for (older, newer) in [("[1]", "{}"), ("{}", "[1]"), ("{", "{}"), ("{}", "")] {
+            assert_eq!(united(older, newer.to_owned()), newer);
+        }
+    }
+}
