@@ -9,12 +9,20 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use serde::{Deserialize, Serialize};
 use yara_x_parser::ast::{self, AST, Item};
 
+use self::condition::Name;
 use self::metadata::Metadata;
 use self::outline::Outline;
 
 mod bounds;
+mod condition;
+#[cfg(test)]
+mod corpus;
+mod emitted;
+mod hex;
 mod metadata;
+mod modules;
 mod outline;
+mod patterns;
 mod portable;
 mod regexp;
 #[cfg(test)]
@@ -223,7 +231,7 @@ impl<'s> Needed<'s> {
                 .modules
                 .iter()
                 .map(|module| outline.modules[*module])
-                .filter(|name| !portable::has_module(name))
+                .filter(|name| modules::module(name).is_none())
                 .map(|name| format!("module `{name}`"));
             let foreign_names = resolved
                 .unknown
@@ -232,9 +240,20 @@ impl<'s> Needed<'s> {
                     Some(_) => format!("rule `{name}`, which is declared only later"),
                     None => format!("external variable `{name}`"),
                 });
+            let resolve = |name: &str| match outline.module(name) {
+                Some(module) => {
+                    modules::module(outline.modules[module]).map_or(Name::Unknown, Name::Module)
+                }
+                None if outline.rule(name).is_some_and(|it| it < *position) => Name::Rule,
+                None => Name::Unknown,
+            };
             let found = foreign_modules
                 .chain(foreign_names)
-                .chain(portable::foreign_syntax(declaration.text, &resolved.rule));
+                .chain(portable::foreign_syntax(
+                    declaration.text,
+                    &resolved.rule,
+                    &resolve,
+                ));
             reasons.extend(found.map(|reason| match *position == target {
                 true => reason,
                 false => format!("{reason} (in rule `{}`)", shown(declaration.name)),

@@ -1,24 +1,13 @@
 //! What keeps a rule from compiling in OpenCTI.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use yara_x_parser::Parser;
-use yara_x_parser::ast::dfs::{DFSEvent, DFSIter};
-use yara_x_parser::ast::{Expr, Iterable, MetaValue, OfItems, Quantifier, Rule};
+use yara_x_parser::ast::{Expr, MetaValue, Pattern, Rule};
 use yara_x_parser::cst::{Event, SyntaxKind};
 
-use super::regexp;
-
-/// The modules in the yara-python 4.5.4 wheel, with which OpenCTI checks an indicator's pattern.
-const MODULES: &[&str] = &[
-    "pe", "elf", "math", "time", "console", "string", "dotnet", "hash",
-];
-
-/// The functions that YARA has outside of modules. YARA-X has more.
-const FUNCTIONS: &[&str] = &[
-    "int8", "int16", "int32", "int8be", "int16be", "int32be", "uint8", "uint16", "uint32",
-    "uint8be", "uint16be", "uint32be",
-];
+use super::condition::{self, Name};
+use super::{hex, patterns, regexp};
 
 /// Bytes that YARA has room for in one text string or regular expression.
 pub(super) const LONGEST_LITERAL: usize = 8190;
@@ -26,15 +15,13 @@ pub(super) const LONGEST_LITERAL: usize = 8190;
 /// Bytes that YARA has room for in one identifier.
 const LONGEST_IDENTIFIER: usize = 128;
 
-/// Whether OpenCTI's YARA has that module.
-pub(super) fn has_module(name: &str) -> bool {
-    MODULES.contains(&name)
-}
-
-/// What of this rule's syntax YARA 4.5 refuses although YARA-X takes it, in words, each once.
-///
-/// Not looked at: what both refuse, and whether a module has the field that the rule reads.
-pub(super) fn foreign_syntax(text: &str, rule: &Rule<'_>) -> BTreeSet<String> {
+/// What of this rule YARA 4.5 refuses although YARA-X takes it, in words, each once. `resolve` tells what the names of
+/// its condition stand for.
+pub(super) fn foreign_syntax(
+    text: &str,
+    rule: &Rule<'_>,
+    resolve: &dyn Fn(&str) -> Name,
+) -> BTreeSet<String> {
     let mut reasons = BTreeSet::new();
     if text.contains('\0') {
         reasons.insert("NUL character".to_owned());
@@ -58,9 +45,35 @@ pub(super) fn foreign_syntax(text: &str, rule: &Rule<'_>) -> BTreeSet<String> {
             ));
         }
     }
-    for event in DFSIter::new(&rule.condition) {
-        if let DFSEvent::Enter(expression) = event {
-            reasons.extend(foreign_expression(expression));
+    let mut tags = HashSet::new();
+    for tag in rule.tags.iter().flatten() {
+        if !tags.insert(tag.name) {
+            reasons.insert(format!("tag `{}` stands twice", tag.name));
+        }
+    }
+    let patterns = rule.patterns.as_deref().unwrap_or_default();
+    reasons.extend(patterns::check(patterns));
+    reasons.extend(foreign_condition(&rule.condition, patterns, resolve));
+    reasons
+}
+
+/// The condition, and strings that it does not use, which YARA takes for a mistake unless their names begin with `_`.
+fn foreign_condition<'a>(
+    condition: &'a Expr<'a>,
+    patterns: &'a [Pattern<'a>],
+    resolve: &dyn Fn(&str) -> Name,
+) -> BTreeSet<String> {
+    let strings: Vec<&str> = patterns
+        .iter()
+        .map(|it| it.identifier().name.get(1..).unwrap_or_default())
+        .collect();
+    let checked = condition::check(condition, &strings, resolve);
+    let mut reasons = checked.reasons;
+    for string in strings {
+        if !string.starts_with('_') && !checked.used.contains(string) {
+            reasons.insert(format!(
+                "string `${string}`, which the condition does not use"
+            ));
         }
     }
     reasons
@@ -79,10 +92,8 @@ fn foreign_part(kind: SyntaxKind, token: &str) -> Option<String> {
             Some("string of several lines".to_owned())
         }
         SyntaxKind::STRING_LIT => foreign_string(token),
-        SyntaxKind::REGEXP => regexp::foreign(token),
-        SyntaxKind::HEX_JUMP if is_foreign_jump(token) => {
-            Some(format!("jump `{token}` in a hex string"))
-        }
+        SyntaxKind::REGEXP => regexp::foreign(token, true),
+        SyntaxKind::HEX_JUMP => hex::foreign_jump(token),
         SyntaxKind::WHITESPACE if !token.is_ascii() => Some("blank that is not ASCII".to_owned()),
         SyntaxKind::IDENT if token.len() > LONGEST_IDENTIFIER => {
             Some(format!("name of more than {LONGEST_IDENTIFIER} characters"))
@@ -108,12 +119,6 @@ fn fits(literal: &str) -> bool {
     number.is_ok_and(|number| number.checked_mul(factor).is_some())
 }
 
-/// YARA wants a jump of `[0]` written `[0-0]`, and `[-3]` written `[0-3]`.
-fn is_foreign_jump(jump: &str) -> bool {
-    let inner = jump.trim_matches(['[', ']']).trim();
-    inner.parse() == Ok(0_u32) || inner.strip_prefix('-').is_some_and(|end| !end.is_empty())
-}
-
 fn foreign_string(literal: &str) -> Option<String> {
     let mut length = 0_usize;
     let mut rest = literal.trim_matches('"').chars();
@@ -131,47 +136,13 @@ fn foreign_string(literal: &str) -> Option<String> {
     (length > LONGEST_LITERAL).then(|| format!("string of more than {LONGEST_LITERAL} bytes"))
 }
 
-fn foreign_expression(expression: &Expr<'_>) -> Option<String> {
-    match expression {
-        // A method of a call's result has no object of its own; YARA has no such methods either.
-        Expr::FuncCall(call)
-            if call.object.is_none() && !FUNCTIONS.contains(&call.identifier.name) =>
-        {
-            Some(format!("function `{}`", call.identifier.name))
-        }
-        Expr::Of(of) => match &of.items {
-            OfItems::BoolExprTuple(items)
-                if !items.iter().all(|it| matches!(it, Expr::Ident(_))) =>
-            {
-                Some("`of` over expressions".to_owned())
-            }
-            _ => None,
-        },
-        Expr::ForOf(loop_) if matches!(loop_.quantifier, Quantifier::Percentage(_)) => {
-            Some("percentage in a `for`".to_owned())
-        }
-        Expr::ForIn(loop_) if matches!(loop_.quantifier, Quantifier::Percentage(_)) => {
-            Some("percentage in a `for`".to_owned())
-        }
-        Expr::ForIn(loop_) => match &loop_.iterable {
-            Iterable::ExprTuple(items)
-                if items.iter().any(|it| matches!(it, Expr::LiteralFloat(_))) =>
-            {
-                Some("`for` over floating-point numbers".to_owned())
-            }
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use yara_x_parser::ast::AST;
 
     use super::*;
 
-    /// Each answer was had from yara-python 4.5.4.
+    /// Each is asked of libyara too.
     #[test]
     fn reasons_are_what_yara_refuses() {
         let long = "a".repeat(LONGEST_LITERAL);
@@ -230,7 +201,7 @@ mod tests {
             ),
             (
                 "condition: for any x in (1.0, 2.0) : ( x == 1.0 )",
-                Some("`for` over floating-point numbers"),
+                Some("`for` over other than integers or texts"),
             ),
             ("strings: $a = \"abc\" condition: 50% of them", None),
             (
@@ -266,12 +237,15 @@ mod tests {
             let text = format!("rule it {{ {body} }}");
             let ast = AST::from(text.as_str());
             assert_eq!(ast.errors(), [], "{body}");
-            let reasons = foreign_syntax(&text, ast.rules().next().unwrap());
+            let reasons = foreign_syntax(&text, ast.rules().next().unwrap(), &|_| Name::Rule);
             assert_eq!(
                 reasons.iter().map(String::as_str).collect::<Vec<_>>(),
                 Vec::from_iter(*expected),
                 "{body}"
             );
+            let others = "rule one { condition: true } rule two { condition: true }";
+            let refusal = yara_judge::refusal(&format!("{others} {text}"));
+            assert_eq!(refusal.is_some(), expected.is_some(), "{body}: {refusal:?}");
         }
     }
 }
