@@ -130,6 +130,7 @@ impl<'a> Draft<'a> {
     pub(super) fn mark(&mut self, id: &str, tlp: Tlp) {
         if tlp > self.preamble.tlp {
             self.stronger.insert(id.to_owned(), tlp);
+            self.add(&tlp.object());
         }
     }
 
@@ -183,14 +184,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Adds an object, unless one with its id is there; before it a marking that the settings do not name.
+    /// Adds an object, unless one with its id is there.
     pub(super) fn add(&mut self, object: &Object<'_>) {
-        if let Some(tlp) = self.stronger.get(object.id()) {
-            let marking = tlp.object();
-            if self.ids.insert(marking.id().to_owned()) {
-                self.objects.push(serialised(&marking));
-            }
-        }
         if self.ids.insert(object.id().to_owned()) {
             self.objects.push(serialised(object));
         }

@@ -213,7 +213,7 @@ struct Found {
 
 impl Found {
     fn tlp(&self) -> Tlp {
-        Tlp::Clear
+        self.rule.tlp.unwrap_or(Tlp::Clear)
     }
 
     /// Above 20 only: what has less is worn out for the platform, which revokes it.
@@ -271,7 +271,7 @@ impl Found {
         let ruleset_created = date(self.digest.creation_date);
         let ruleset_modified = date(self.digest.modification_date);
         // Not later than the match: the platform takes what is created in the future for an error of the clock.
-        let created = date(rule.valid_from)
+        let created = date(rule.created)
             .or(ruleset_created)
             .or(ruleset_modified)
             .unwrap_or(rule_match.date)

@@ -1,11 +1,13 @@
 //! The Traffic Light Protocol, version 2.0.
 
+use serde::{Deserialize, Serialize};
+
 use super::{MarkingDefinition, Object, Statement, Version};
 
 /// A level of the Traffic Light Protocol.
 ///
 /// The later ones are the stronger: what two of them mark is shared as the stronger says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Tlp {
     Clear,
     Green,

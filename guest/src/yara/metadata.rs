@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 
-use time::{Date, Month, Time};
 use yara_x_parser::ast::{Meta, MetaValue};
+
+use super::date;
+use crate::stix::Tlp;
 
 /// The parts of a rule's metadata that an indicator has room for. Keys are compared without case, since
 /// authors write `Date` as well as `date`. A value that cannot be understood is left out: it is still in
@@ -12,19 +14,23 @@ use yara_x_parser::ast::{Meta, MetaValue};
 pub(super) struct Metadata {
     pub description: Option<String>,
     /// Unix seconds.
-    pub valid_from: Option<u64>,
+    pub created: Option<u64>,
     /// Unix seconds.
     pub modified: Option<u64>,
     pub score: Option<u8>,
+    /// The strongest of those that it names.
+    pub tlp: Option<Tlp>,
     pub references: Vec<String>,
     pub remarks: Vec<(String, String)>,
 }
 
 /// In order of preference.
 const DESCRIPTION: &[&str] = &["description", "desc", "info"];
-const VALID_FROM: &[&str] = &["date", "creation_date", "created", "first_imported"];
+const CREATED: &[&str] = &["date", "creation_date", "created", "first_imported"];
 const MODIFIED: &[&str] = &["modified", "last_modified"];
-const SCORE: &[&str] = &["score", "weight", "severity"];
+/// Weights and severities are on scales of their own.
+const SCORE: &[&str] = &["score"];
+const TLP: &[&str] = &["tlp", "classification", "sharing"];
 
 /// References of one rule: the platform keeps each as an object of its own.
 const MAX_REFERENCES: usize = 100;
@@ -39,9 +45,10 @@ impl Metadata {
             .collect();
         let mut metadata = Self {
             description: first(&entries, DESCRIPTION, |text| Some(text.to_owned())),
-            valid_from: first(&entries, VALID_FROM, parse_date),
-            modified: first(&entries, MODIFIED, parse_date),
+            created: first(&entries, CREATED, date::parse),
+            modified: first(&entries, MODIFIED, date::parse),
             score: first(&entries, SCORE, parse_score),
+            tlp: tlp(&entries),
             ..Self::default()
         };
         let mut known = HashSet::new();
@@ -100,8 +107,12 @@ fn is_reference(key: &str) -> bool {
     key.starts_with("reference") || matches!(key, "ref" | "report" | "url" | "link")
 }
 
+/// What a reader of the indicator wants to know. Dates and weights as they are written: not all can be read.
 fn is_remark(key: &str) -> bool {
-    matches!(without_number(key), "author" | "hash" | "license" | "tlp")
+    let key = without_number(key);
+    let others = ["author", "hash", "license", "weight", "severity"];
+    let lists = [&others as &[&str], CREATED, MODIFIED, TLP];
+    lists.iter().any(|list| list.contains(&key))
 }
 
 /// `hash12` is one of many `hash`es.
@@ -140,97 +151,39 @@ fn percent_encoded(link: &str) -> String {
     encoded
 }
 
+fn tlp(entries: &[(String, String)]) -> Option<Tlp> {
+    let of_key = |key: &str| TLP.contains(&without_number(key));
+    let named = entries.iter().filter(|(key, _)| of_key(key));
+    named.filter_map(|(key, text)| parse_tlp(key, text)).max()
+}
+
+/// `TLP:AMBER`, `tlp_white`, `Amber+Strict`. Under a key other than `tlp` the level stands alone or behind `TLP`, since
+/// a classification may say anything.
+fn parse_tlp(key: &str, text: &str) -> Option<Tlp> {
+    let text = text.to_lowercase();
+    let words: Vec<&str> = text
+        .split(|it: char| !it.is_alphanumeric())
+        .filter(|it| !it.is_empty())
+        .collect();
+    let level = |words: &[&str]| match *words {
+        ["amber", "strict", ..] => Some(Tlp::AmberStrict),
+        ["red", ..] => Some(Tlp::Red),
+        ["amber", ..] => Some(Tlp::Amber),
+        ["green", ..] => Some(Tlp::Green),
+        ["white" | "clear", ..] => Some(Tlp::Clear),
+        _ => None,
+    };
+    let behind = words.iter().position(|it| *it == "tlp");
+    match behind {
+        Some(position) => level(&words[position + 1..]),
+        None if key == "tlp" || words.len() == 1 || words == ["amber", "strict"] => level(&words),
+        None => None,
+    }
+}
+
 /// A whole number from 0 to 100.
 fn parse_score(text: &str) -> Option<u8> {
     text.parse().ok().filter(|score| *score <= 100)
-}
-
-/// Unix seconds, midnight UTC where no time is given.
-///
-/// ISO 8601 first. With dots the day comes first, as in the public rule collections. With slashes or
-/// dashes and the year last, only what reads the same both ways, or one way, is taken.
-fn parse_date(text: &str) -> Option<u64> {
-    let (date, time) = text.split_once(['T', 't', ' ']).unwrap_or((text, ""));
-    let midnight = date_of_parts(date)?.midnight().as_utc().unix_timestamp();
-    u64::try_from(midnight + seconds_of_time(time.trim())?).ok()
-}
-
-/// Seconds from midnight UTC: `10:30`, `10:30:59`, with a fraction, `Z` or `+02:00` behind; empty is midnight.
-fn seconds_of_time(text: &str) -> Option<i64> {
-    if text.is_empty() {
-        return Some(0);
-    }
-    let (clock, offset) = match text.find(['Z', 'z', '+', '-']) {
-        Some(position) => text.split_at(position),
-        None => (text, ""),
-    };
-    let clock = clock.split('.').next().unwrap_or_default();
-    let offset = match offset.split_at_checked(1) {
-        Some(("+", offset)) => seconds(offset)?,
-        Some(("-", offset)) => -seconds(offset)?,
-        _ => 0,
-    };
-    Some(seconds(clock)? - offset)
-}
-
-/// Of hours, minutes and perhaps seconds between colons.
-fn seconds(text: &str) -> Option<i64> {
-    let parts: Option<Vec<u8>> = text.split(':').map(|part| part.parse().ok()).collect();
-    let time = match *parts?.as_slice() {
-        [hour, minute] => Time::from_hms(hour, minute, 0),
-        [hour, minute, second] => Time::from_hms(hour, minute, second),
-        _ => return None,
-    };
-    let (hour, minute, second) = time.ok()?.as_hms();
-    Some(i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second))
-}
-
-fn date_of_parts(text: &str) -> Option<Date> {
-    let Some(separator) = text.chars().find(|it| !it.is_ascii_digit()) else {
-        return (text.len() == 8).then(|| date(&text[..4], &text[4..6], &text[6..]))?;
-    };
-    let parts: Vec<&str> = text.split(separator).collect();
-    let &[first, second, third] = parts.as_slice() else {
-        return None;
-    };
-    let year_first = first.len() == 4;
-    let (year, month, day) = match separator {
-        '/' | '-' | '.' if year_first => (first, second, third),
-        '.' => (third, second, first),
-        '/' | '-' if third.len() == 4 => {
-            let is_month = |part: &str| part.parse::<u8>().is_ok_and(|it| it <= 12);
-            match (is_month(first), is_month(second)) {
-                (true, true) if first.parse::<u8>() == second.parse::<u8>() => {
-                    (third, second, first)
-                }
-                (false, true) => (third, second, first),
-                (true, false) => (third, first, second),
-                _ => return None,
-            }
-        }
-        _ => return None,
-    };
-    let is_number = |part: &str| (1..=2).contains(&part.len());
-    if !is_number(month) || !is_number(day) {
-        return None;
-    }
-    let year = match year.len() {
-        // No rule is older than this century.
-        2 => format!("20{year}"),
-        4 => year.to_owned(),
-        _ => return None,
-    };
-    date(&year, month, day)
-}
-
-/// The day of digits only, where there is such a day.
-fn date(year: &str, month: &str, day: &str) -> Option<Date> {
-    let is_digits = |part: &str| part.bytes().all(|it| it.is_ascii_digit());
-    if ![year, month, day].into_iter().all(is_digits) {
-        return None;
-    }
-    let month = Month::try_from(month.parse::<u8>().ok()?).ok()?;
-    Date::from_calendar_date(year.parse().ok()?, month, day.parse().ok()?).ok()
 }
 
 #[cfg(test)]
@@ -258,53 +211,12 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_read_as_their_authors_meant_them() {
-        let march_14 = unix("2026-03-14T00:00:00Z");
-        let cases = [
-            ("2026-03-14", march_14),
-            ("2026-3-14", march_14),
-            ("20260314", march_14),
-            ("2026/03/14", march_14),
-            ("2026.03.14", march_14),
-            ("14.03.2026", march_14),
-            ("14.3.26", march_14),
-            ("14/03/2026", march_14),
-            ("03/14/2026", march_14),
-            ("14-03-2026", march_14),
-            ("2026-03-14T10:20:30Z", unix("2026-03-14T10:20:30Z")),
-            ("2026-03-14T10:20:30+02:00", unix("2026-03-14T08:20:30Z")),
-            ("2026-03-14 10:20:30", unix("2026-03-14T10:20:30Z")),
-            ("03.04.2017", unix("2017-04-03T00:00:00Z")),
-            ("04/04/2017", unix("2017-04-04T00:00:00Z")),
-            // Both ways make sense.
-            ("03/04/2017", None),
-            ("03042017", None),
-            // No such day.
-            ("2015/02/29", None),
-            ("2022-14-04", None),
-            ("13/13/2022", None),
-            ("1969-12-31", None),
-            ("1700000000", None),
-            ("March 2026", None),
-            ("2026-03", None),
-            ("..", None),
-            ("//", None),
-            ("-5", None),
-            ("+1.+2.2020", None),
-            ("1.2.202", None),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(parse_date(text), expected, "{text}");
-        }
-    }
-
-    #[test]
     fn a_date_may_be_an_integer() {
         assert_eq!(
-            metadata("date = 20260314").valid_from,
+            metadata("date = 20260314").created,
             unix("2026-03-14T00:00:00Z")
         );
-        assert_eq!(metadata("date = -20260314").valid_from, None);
+        assert_eq!(metadata("date = -20260314").created, None);
     }
 
     #[test]
@@ -313,7 +225,7 @@ mod tests {
             r#"info = "i" desc = "d" description = "" created = "2020-01-02" date = "soon""#,
         );
         assert_eq!(it.description.as_deref(), Some("d"));
-        assert_eq!(it.valid_from, unix("2020-01-02T00:00:00Z"));
+        assert_eq!(it.created, unix("2020-01-02T00:00:00Z"));
     }
 
     #[test]
@@ -325,11 +237,39 @@ mod tests {
             ("score = 101", None),
             ("score = -1", None),
             ("score = 7.5", None),
-            ("severity = 100", Some(100)),
-            ("severity = \"high\" weight = 5", Some(5)),
+            ("severity = 100", None),
+            ("severity = \"high\" weight = 5", None),
         ];
         for (section, expected) in cases {
             assert_eq!(metadata(section).score, expected, "{section}");
+        }
+    }
+
+    #[test]
+    fn the_strongest_level_of_the_traffic_light_protocol_counts() {
+        let cases = [
+            ("tlp = \"TLP:AMBER\"", Some(Tlp::Amber)),
+            ("tlp = \"amber\"", Some(Tlp::Amber)),
+            ("TLP = \"red, do not share\"", Some(Tlp::Red)),
+            ("sharing = \"TLP:GREEN\"", Some(Tlp::Green)),
+            (
+                "classification = \"TLP: AMBER+STRICT\"",
+                Some(Tlp::AmberStrict),
+            ),
+            ("classification = \"Amber+Strict\"", Some(Tlp::AmberStrict)),
+            ("classification = \"tlp_white\"", Some(Tlp::Clear)),
+            ("sharing = \"CLEAR\"", Some(Tlp::Clear)),
+            (
+                "tlp = \"white\" classification = \"TLP:RED\"",
+                Some(Tlp::Red),
+            ),
+            ("classification = \"red team tool\"", None),
+            ("classification = \"malware\"", None),
+            ("tlp = \"unknown\"", None),
+            ("other = \"TLP:RED\"", None),
+        ];
+        for (section, expected) in cases {
+            assert_eq!(metadata(section).tlp, expected, "{section}");
         }
     }
 

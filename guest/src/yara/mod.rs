@@ -12,11 +12,13 @@ use yara_x_parser::ast::{self, AST, Item};
 use self::condition::Name;
 use self::metadata::Metadata;
 use self::outline::Outline;
+use crate::stix::Tlp;
 
 mod bounds;
 mod condition;
 #[cfg(test)]
 mod corpus;
+mod date;
 mod emitted;
 mod hex;
 mod metadata;
@@ -45,11 +47,13 @@ pub struct Rule {
     /// What the rule says that it finds.
     pub description: Option<String>,
     /// When the rule was made, in Unix seconds.
-    pub valid_from: Option<u64>,
+    pub created: Option<u64>,
     /// When the rule was last changed, in Unix seconds.
     pub modified: Option<u64>,
     /// From 0 to 100.
     pub score: Option<u8>,
+    /// How far it may be shared, as it says, or a rule that comes with it: the strongest counts.
+    pub tlp: Option<Tlp>,
     /// Web addresses (`http`, `https`), each once.
     pub references: Vec<String>,
     /// Metadata for the reader, as key (lower case) and value in source order: author, hashes, license,
@@ -126,9 +130,10 @@ pub fn cut(ruleset: &str, rule_name: &str) -> Result<Rule, Error> {
         text,
         unportable: needed.unportable(&outline, target),
         description: metadata.description,
-        valid_from: metadata.valid_from,
+        created: metadata.created,
         modified: metadata.modified,
         score: metadata.score,
+        tlp: needed.tlp(),
         references: metadata.references,
         remarks: metadata.remarks,
     };
@@ -191,6 +196,16 @@ impl<'s> Needed<'s> {
             }
         }
         Ok(Self { rules })
+    }
+
+    fn tlp(&self) -> Option<Tlp> {
+        let sections = self
+            .rules
+            .values()
+            .map(|it| it.rule.meta.as_deref().unwrap_or_default());
+        sections
+            .filter_map(|section| Metadata::of(section).tlp)
+            .max()
     }
 
     fn modules(&self) -> BTreeSet<usize> {
