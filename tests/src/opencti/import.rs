@@ -2,15 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::error::PlatformError;
+use super::judge::Judged;
 use super::platform::Platform;
-use super::store::Origin;
-use crate::stix::{pattern_problem, problems, references};
+use super::report::Finding;
+use super::upsert;
+use crate::stix::{problems, references};
 
 /// Says why an object is refused, or lets it pass.
 pub(crate) type Refusal = Box<dyn Fn(&Value) -> Option<String> + Send + Sync>;
+
+/// The decay manager looks at all indicators so often.
+const DECAY_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 
 /// The worker keeps the source of an error only below this length.
 const MAX_SOURCE: usize = 50_000;
@@ -182,61 +188,58 @@ impl Platform {
         if self.version.checks_work_header() && work.is_some_and(|id| self.work(id).is_none()) {
             return;
         }
-        let failure = match self.check_draft(draft) {
-            Ok(()) => self.refusal(object, draft),
-            Err(error) => Some(format!("{}: {}", error.code, error.message)),
-        };
-        if failure.is_none() {
-            let origin = Origin {
-                applicant_id: message.applicant_id.clone().unwrap_or_default(),
-                draft_id: message.draft_id.clone(),
-                size: None,
-                now: self.instant(),
-            };
-            self.upsert(draft, object, origin);
-        }
-        if let Some(work) = work {
+        let taken = self
+            .check_draft(draft)
+            .and_then(|()| self.take(object, message));
+        let failure = taken.err().map(|error| {
+            let id = object["id"].as_str().unwrap_or_default();
+            self.find_out(Finding::Refused, format!("{id}: {error}"));
             let source = object.to_string();
-            let source = (source.len() < MAX_SOURCE).then_some(source);
-            self.report(work, failure.map(|error| (error, source)));
+            let source = if error.code == "DRAFT_LOCKED" {
+                "Draft in read only".to_owned()
+            } else if source.len() < MAX_SOURCE {
+                source
+            } else {
+                "Bundle too large".to_owned()
+            };
+            (error.as_the_worker_tells_it(), Some(source))
+        });
+        if let Some(work) = work {
+            self.report(work, failure);
         }
     }
 
-    /// Why the platform does not take an object.
-    fn refusal(&self, object: &Value, draft: Option<&str>) -> Option<String> {
-        let planned = self.refusals.iter().find_map(|refusal| refusal(object));
-        planned.or_else(|| bad_value(object)).or_else(|| {
-            let missing: Vec<&str> = references(object)
-                .map(|(_, id)| id)
-                .filter(|id| !self.knows(draft, id))
-                .collect();
-            (!missing.is_empty())
-                .then(|| format!("MISSING_REFERENCE_ERROR: {}", missing.join(", ")))
-        })
+    /// Takes an object into the knowledge, or into a draft.
+    fn take(&mut self, object: &Value, message: &Message) -> Result<(), PlatformError> {
+        let draft = message.draft_id.as_deref();
+        let mut origin = self.origin(message.applicant_id.as_deref().unwrap_or_default());
+        origin.draft_id.clone_from(&message.draft_id);
+        let sent = object["id"].as_str().unwrap_or_default();
+        // The markings of the protocol are there, for those who see them.
+        if !origin.sight.sees(sent) {
+            return Ok(());
+        }
+        let Judged { object, lost } = self.judge(object, draft, origin.sight)?;
+        let imported = self.upsert(draft, &object, &origin)?;
+        for lost in lost {
+            self.find_out(Finding::LostReference, format!("{sent}: {lost}"));
+        }
+        if let Some(merged) = imported.merged {
+            self.find_out(Finding::MergedFiles, format!("{sent}: {merged}"));
+        }
+        self.labels.extend(upsert::labels(&object));
+        let next_pass = origin.now() + DECAY_INTERVAL;
+        let died = match self.find_mut(draft, &imported.standard_id) {
+            Some(stored) => stored.pass(next_pass),
+            None => false,
+        };
+        if imported.revoked {
+            self.find_out(Finding::RevokedOnArrival, format!("{sent}: too old"));
+        } else if died {
+            self.find_out(Finding::RevokedOnArrival, format!("{sent}: worn out"));
+        }
+        Ok(())
     }
-}
-
-/// The platform's own checks, as far as a connector can violate them (section 13).
-fn bad_value(object: &Value) -> Option<String> {
-    if object["name"]
-        .as_str()
-        .is_some_and(|name| name.trim().chars().count() < 2)
-        && object["type"] != "file"
-    {
-        return Some("VALIDATION_ERROR: name is too short".to_owned());
-    }
-    let score = object["x_opencti_score"].as_i64();
-    if let Some(score) = score.filter(|it| !(0..=100).contains(it)) {
-        return Some(format!(
-            "VALIDATION_ERROR: score {score} is not between 0 and 100"
-        ));
-    }
-    let pattern = object["pattern"]
-        .as_str()
-        .filter(|_| object["pattern_type"] == "stix");
-    pattern
-        .and_then(pattern_problem)
-        .map(|it| format!("VALIDATION_ERROR: {it}"))
 }
 
 fn delivery(message: &Message, objects: &[Value]) -> Delivery {

@@ -8,16 +8,24 @@
 
 mod access;
 mod account;
+mod analyst;
 mod broker;
 mod connector;
+mod controls;
+mod decay;
 mod draft;
 mod error;
+#[cfg(test)]
+mod facts_tests;
 mod graphql;
 mod http;
 mod ids;
 mod import;
+mod judge;
+mod marking;
 mod platform;
 mod query;
+mod report;
 mod resolver;
 mod schema;
 mod server;
@@ -25,16 +33,22 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod upsert;
 mod version;
 mod work;
+mod yara;
 
 pub use account::Account;
+pub use analyst::Analyst;
 pub use connector::{Connector, QueueDetails};
+pub use decay::{Decay, Life, Rule};
 pub use draft::Draft;
 pub use error::error_body;
 pub use graphql::Request;
 pub use import::{Delivery, Properties, Via};
+pub use marking::Tlp;
 pub use platform::Platform;
+pub use report::{Finding, Report};
 pub use schema::of as schema;
 pub use server::{Options, Server};
 pub use store::{Store, Stored};
