@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::error::PlatformError;
 use super::judge::Judged;
+use super::pace::Cost;
 use super::platform::Platform;
 use super::report::Finding;
 use super::upsert;
@@ -66,6 +67,17 @@ pub struct Delivery {
     pub properties: Option<Properties>,
     /// Why the worker dropped it unread; its expectations are never reported.
     pub lost: Option<String>,
+    /// One worker imports all of it.
+    pub in_one_piece: bool,
+    /// What each object cost the worker, in the order of their import.
+    pub costs: Vec<Cost>,
+}
+
+/// How an object was taken.
+enum Taken {
+    Whole,
+    /// Without references that were waited for in vain.
+    WithoutSome,
 }
 
 /// A bundle on its way to the worker.
@@ -152,7 +164,9 @@ impl Platform {
             .as_array()
             .cloned()
             .unwrap_or_default();
-        let delivery = delivery(&message, &objects);
+        let one_piece = message.no_split && self.version.worker_honours_no_split();
+        let mut delivery = delivery(&message, &objects);
+        delivery.in_one_piece = one_piece || objects.len() < 2;
         let applicant = message.applicant_id.as_deref().unwrap_or_default();
         let unreadable = if objects.is_empty() {
             Some("content without objects".to_owned())
@@ -165,9 +179,7 @@ impl Platform {
             self.lose(delivery, reason);
             return false;
         }
-        self.deliveries.push(delivery);
         self.validity_problems.extend(problems(&message.bundle));
-        let one_piece = message.no_split && self.version.worker_honours_no_split();
         if objects.len() > 1 && !one_piece && !message.expected {
             let number = i64::try_from(objects.len()).unwrap_or(i64::MAX);
             message
@@ -176,21 +188,27 @@ impl Platform {
                 .for_each(|work| self.expect(work, number));
         }
         for object in in_dependency_order(&objects) {
-            self.import_one(object, &message);
+            delivery.costs.push(self.import_one(object, &message));
         }
+        self.deliveries.push(delivery);
         true
     }
 
-    fn import_one(&mut self, object: &Value, message: &Message) {
+    fn import_one(&mut self, object: &Value, message: &Message) -> Cost {
         let work = message.work_id.as_deref();
         let draft = message.draft_id.as_deref();
         // The worker's requests carry the work's id, and newer platforms refuse those of a deleted one.
         if self.version.checks_work_header() && work.is_some_and(|id| self.work(id).is_none()) {
-            return;
+            return Cost::Once;
         }
         let taken = self
             .check_draft(draft)
             .and_then(|()| self.take(object, message));
+        let cost = match &taken {
+            Err(error) if !error.unresolved.is_empty() => Cost::Retried,
+            Ok(Taken::WithoutSome) => Cost::Retried,
+            _ => Cost::Once,
+        };
         let failure = taken.err().map(|error| {
             let id = object["id"].as_str().unwrap_or_default();
             self.find_out(Finding::Refused, format!("{id}: {error}"));
@@ -207,20 +225,26 @@ impl Platform {
         if let Some(work) = work {
             self.report(work, failure);
         }
+        cost
     }
 
     /// Takes an object into the knowledge, or into a draft.
-    fn take(&mut self, object: &Value, message: &Message) -> Result<(), PlatformError> {
+    fn take(&mut self, object: &Value, message: &Message) -> Result<Taken, PlatformError> {
         let draft = message.draft_id.as_deref();
         let mut origin = self.origin(message.applicant_id.as_deref().unwrap_or_default());
         origin.draft_id.clone_from(&message.draft_id);
         let sent = object["id"].as_str().unwrap_or_default();
         // The markings of the protocol are there, for those who see them.
         if !origin.sight.sees(sent) {
-            return Ok(());
+            return Ok(Taken::Whole);
         }
         let Judged { object, lost } = self.judge(object, draft, origin.sight)?;
         let imported = self.upsert(draft, &object, &origin)?;
+        let taken = if lost.is_empty() {
+            Taken::Whole
+        } else {
+            Taken::WithoutSome
+        };
         for lost in lost {
             self.find_out(Finding::LostReference, format!("{sent}: {lost}"));
         }
@@ -238,7 +262,7 @@ impl Platform {
         } else if died {
             self.find_out(Finding::RevokedOnArrival, format!("{sent}: worn out"));
         }
-        Ok(())
+        Ok(taken)
     }
 }
 
@@ -258,6 +282,8 @@ fn delivery(message: &Message, objects: &[Value]) -> Delivery {
         bytes: message.bytes,
         properties: message.properties.clone(),
         lost: None,
+        in_one_piece: message.no_split || objects.len() < 2,
+        costs: Vec::new(),
     }
 }
 

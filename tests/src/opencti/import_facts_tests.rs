@@ -284,3 +284,28 @@ fn the_errors_of_a_work_end_at_a_hundred_and_each_has_its_source() {
     );
     assert_eq!(platform.arrivals().refused.len(), 120);
 }
+
+#[test]
+fn deliveries_tell_what_each_object_cost_the_worker() {
+    use crate::opencti::pace::{self, Cost};
+    // Release, sent in one piece, messages that the workers take.
+    for (version, no_split, messages) in [
+        ("7.260817.0", true, 1),
+        ("6.6.9", true, 4),
+        ("7.260817.0", false, 4),
+    ] {
+        let (mut platform, work) = platform(version);
+        platform.refuse(|object| (object["value"] == "http://2.example/").then(|| "no".to_owned()));
+        let objects = [author(), url(1), url(2), relationship(&url(1), &url(2))];
+        queued(&mut platform, &work, no_split, &objects);
+        let costs = &platform.deliveries[0].costs;
+        assert_eq!(
+            costs,
+            &[Cost::Once, Cost::Once, Cost::Once, Cost::Retried],
+            "{version}"
+        );
+        let pace = pace::of(&platform.deliveries, 1);
+        assert_eq!((pace.messages, pace.objects), (messages, 4), "{version}");
+        assert!((8.3..8.4).contains(&pace.seconds), "{}", pace.seconds);
+    }
+}

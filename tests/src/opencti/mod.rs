@@ -23,6 +23,7 @@ mod ids;
 mod import;
 mod judge;
 mod marking;
+pub mod pace;
 mod platform;
 mod query;
 mod report;
