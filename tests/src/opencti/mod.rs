@@ -2,9 +2,10 @@
 //! against the schema of one release, registration and state, works and their expectations, object
 //! store, artifacts, and a worker that imports what arrives through RabbitMQ or the API.
 //!
-//! Follows the wire protocol that the project wrote down. Where the real platform waits and retries
-//! (a reference that another worker may still be writing), the simulator reports the error at once:
-//! whoever sends in dependency order never meets the difference.
+//! Follows the wire protocol that the project wrote down, and does with what arrives what a real platform does
+//! (docs/reliability.md lists it). Where that waits and retries (a reference that another worker may still be writing),
+//! the simulator decides at once and counts the time (see [`pace`]): whoever sends in dependency order never meets the
+//! difference.
 
 mod access;
 mod account;
