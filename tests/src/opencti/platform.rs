@@ -94,8 +94,9 @@ pub struct Platform {
     pub overloaded_answers: usize,
     /// How much later than the clock says it is.
     pub(crate) ahead: SignedDuration,
-    pub(crate) findings: Vec<(Finding, String)>,
+    pub(crate) findings: BTreeSet<(Finding, String)>,
     pub(crate) expected: Vec<(Finding, String)>,
+    pub(crate) anything_is_expected: bool,
     last_instant: i64,
 }
 
@@ -138,8 +139,9 @@ impl Platform {
             group_max_marking: Tlp::Red,
             overloaded_answers: 0,
             ahead: SignedDuration::ZERO,
-            findings: Vec::new(),
+            findings: BTreeSet::new(),
             expected: Vec::new(),
+            anything_is_expected: false,
             last_instant: 0,
         }
     }

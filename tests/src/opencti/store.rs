@@ -181,10 +181,7 @@ impl Store {
             .collect();
         match seen[..] {
             [] if found.is_empty() => self.create(object, standard, names, origin),
-            [] => Err(PlatformError::new(
-                "UNSUPPORTED_ERROR",
-                "Restricted entity already exists",
-            )),
+            [] => Err(restricted(object)),
             [position] => self.merge(position, object, origin),
             [first, ..] => {
                 let is_standard = |it: &&usize| self.objects[**it].standard_id == standard;
@@ -413,6 +410,16 @@ impl Store {
             }
         }
     }
+}
+
+/// What is there has a marking that the account does not see.
+fn restricted(object: &Value) -> PlatformError {
+    let message = if object["type"] == "relationship" {
+        "Restricted relation already exists"
+    } else {
+        "Restricted entity already exists"
+    };
+    PlatformError::new("UNSUPPORTED_ERROR", message)
 }
 
 /// Files and artifacts have ids of their hashes.
