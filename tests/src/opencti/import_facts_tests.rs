@@ -309,3 +309,70 @@ fn deliveries_tell_what_each_object_cost_the_worker() {
         assert!((8.3..8.4).contains(&pace.seconds), "{}", pace.seconds);
     }
 }
+
+#[test]
+fn a_pattern_is_judged_by_the_tool_of_its_language() {
+    let refused = |language: &str| {
+        format!("FUNCTIONAL_ERROR: Indicator of type {language} is not correctly formatted.")
+    };
+    // Language, pattern, whether it is refused.
+    for (language, pattern, is_bad) in [
+        ("yara", "rule a { condition: true }", false),
+        (
+            "yara",
+            "import \"hash\" rule a { condition: hash.md5(0, 1) == \"\" }",
+            false,
+        ),
+        (
+            "yara",
+            "rule a { strings: $a = /a.*b/ condition: $a }",
+            false,
+        ),
+        ("yara", "rule a { condition: }", true),
+        (
+            "yara",
+            "import \"vt\" rule a { condition: vt.metadata.new_file }",
+            true,
+        ),
+        (
+            "yara",
+            "rule a { strings: $a = /(?:ab)c/ condition: $a }",
+            true,
+        ),
+        (
+            "yara",
+            "rule a { strings: $a = { 00 [0-300] ( 01 [0-300] 02 | 03 ) } condition: $a }",
+            true,
+        ),
+        ("stix", "[url:value = 'http://a.example/']", false),
+        ("stix", "[url:value = ", true),
+        ("sigma", "anything", false),
+    ] {
+        let (mut platform, work) = platform("7.260817.0");
+        let now = jiff::Timestamp::now().to_string();
+        let bad = indicator(&[
+            ("pattern_type", json!(language)),
+            ("pattern", json!(pattern)),
+            ("valid_from", json!(now)),
+        ]);
+        queued(
+            &mut platform,
+            &work,
+            true,
+            &[author(), url(1), bad.clone(), relationship(&bad, &url(1))],
+        );
+        let report = platform.arrivals();
+        // With it, what it is related to.
+        assert_eq!(
+            report.refused.len(),
+            if is_bad { 2 } else { 0 },
+            "{pattern}: {report:?}"
+        );
+        if is_bad {
+            assert!(
+                report.refused[0].ends_with(&refused(language)),
+                "{report:?}"
+            );
+        }
+    }
+}
