@@ -260,6 +260,12 @@ mod tests {
             "first_seen": "2026-01-01T12:00:00.000Z",
         });
         let bundle = json!({"type": "bundle", "id": "bundle--8f1bbcdc-0000-4000-8000-000000000002", "objects": [incident]});
+        for finding in [
+            opencti::Finding::WithoutAuthor,
+            opencti::Finding::WithoutMarking,
+        ] {
+            platform.expect(finding, INCIDENT);
+        }
         let push =
             "mutation P($bundle: String!) { stixBundlePush(connectorId: \"c\", bundle: $bundle) }";
         send(platform, push, json!({"bundle": bundle.to_string()})).await;

@@ -43,7 +43,7 @@ fn every_promise_and_every_fault_has_a_test() {
     let rows = page
         .lines()
         .filter(|line| line.starts_with("| ") && !line.starts_with("|---"));
-    let headings = ["| promise |", "| fault |", "| measure |"];
+    let headings = ["| promise |", "| fault |", "| fact |", "| measure |"];
     let without: Vec<_> = rows
         .filter(|line| !headings.iter().any(|heading| line.starts_with(heading)))
         .filter(|line| named_tests(line).is_empty())

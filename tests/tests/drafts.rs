@@ -118,7 +118,7 @@ async fn a_run_brings_everything_into_one_draft() -> Result<()> {
         run.summary()
     );
     let draft = stage.draft().context("an empty run makes no draft")?;
-    stage.platform.validate_draft(&draft.id);
+    stage.platform.validate_draft(&draft.id)?;
     assert_eq!(stage.platform.objects_of("incident").len(), 150);
     Ok(())
 }
@@ -162,6 +162,7 @@ async fn what_is_not_imported_when_its_draft_is_validated_is_told_on_the_work() 
     let Some(stage) = Stage::new("7.260817.0", 150).await? else {
         return Ok(());
     };
+    stage.platform.expect_refused("DRAFT_LOCKED");
     stage.platform.pause_worker();
     stage.in_mid_run(
         |platform| {
@@ -172,7 +173,10 @@ async fn what_is_not_imported_when_its_draft_is_validated_is_told_on_the_work() 
                     .is_some_and(|it| it.contains("checkpoint"))
             })
         },
-        |platform, draft| platform.validate_draft(&draft.id),
+        |platform, draft| {
+            let validated = platform.validate_draft(&draft.id);
+            assert!(validated.is_ok(), "{validated:?}");
+        },
     );
     let run = stage.host()?.run_once().await?;
     assert!(run.success, "{}", run.log);
@@ -242,7 +246,7 @@ async fn a_kill_loses_nothing_and_leaves_a_draft_of_its_own() -> Result<()> {
         let drafts = stage.platform.drafts();
         assert_eq!(drafts.len(), 2, "{step}");
         for draft in drafts {
-            stage.platform.validate_draft(&draft.id);
+            stage.platform.validate_draft(&draft.id)?;
         }
         assert_eq!(stage.platform.objects_of("incident").len(), 150, "{step}");
     }

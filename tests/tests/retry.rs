@@ -13,6 +13,7 @@ use connector_host::state::State;
 use connector_tests::fault::{Call, Fault};
 use connector_tests::fixtures::{Scenario, now};
 use connector_tests::host::{CONNECTOR_ID, Finished, Host, test_guest};
+use connector_tests::opencti::Finding;
 use connector_tests::understudy::stamped;
 use connector_tests::virustotal::{Kind, Notification, World, error_body};
 use connector_tests::{opencti, virustotal};
@@ -490,6 +491,8 @@ async fn elements_of_another_collection_are_tried_again_too() -> Result<()> {
     let platform = opencti::Server::start(opencti::Options::default()).await?;
     let component = test_guest("rulesets-guest")?;
     let host = Host::of(&component, "VIRUSTOTAL_RULESETS", &virustotal, &platform);
+    // This guest marks nothing.
+    platform.expect(Finding::WithoutMarking, "indicator--");
     let run = host.run_once().await?;
     assert!(run.summary().contains("1 failed"), "{}", run.log);
     forget_the_ping(&platform);

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use connector_tests::fixtures::{Scenario, examples_world, now};
 use connector_tests::host::{Finished, Host, test_guest};
+use connector_tests::opencti::Finding;
 use connector_tests::virustotal::{Kind, World};
 use connector_tests::{opencti, virustotal};
 use serde_json::{Value, json};
@@ -42,6 +43,8 @@ fn change(world: &mut World, id: &str, change: impl FnOnce(&mut Value)) {
 }
 
 fn rulesets_guest(virustotal: &virustotal::Server, platform: &opencti::Server) -> Result<Host> {
+    // It marks nothing.
+    platform.expect(Finding::WithoutMarking, "indicator--");
     let component = test_guest("rulesets-guest")?;
     Ok(Host::of(
         &component,

@@ -84,6 +84,10 @@ async fn simulate(arguments: Arguments) -> Result<()> {
     output.flush()?;
     drop(output);
     end().await?;
+    for line in platform.report().lines() {
+        eprintln!("simulator: {line}");
+    }
+    platform.expect_anything();
     platform.stop().await
 }
 

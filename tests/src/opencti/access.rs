@@ -10,6 +10,7 @@ pub(crate) const CONNECTOR_ROLE: &[&str] = &[
     "KNOWLEDGE_KNUPDATE",
     "KNOWLEDGE_KNASKIMPORT",
     "MODULES_MODMANAGE",
+    "SETTINGS_SETLABELS",
 ];
 
 /// Any of these capabilities opens a root field; none: every user may.
@@ -23,6 +24,9 @@ fn needed(field: &str) -> &'static [&'static str] {
         "stixCoreObject" | "stixCyberObservables" | "incidents" => &["KNOWLEDGE"],
         "artifactImport" | "draftWorkspaceAdd" => &["KNOWLEDGE_KNUPDATE"],
         "draftWorkspace" => &["KNOWLEDGE"],
+        "markingDefinitions" => &["KNOWLEDGE", "SETTINGS_SETACCESSES", "SETTINGS_SETMARKINGS"],
+        "draftWorkspaceValidate" => &["KNOWLEDGE_KNUPDATE_KNDELETE"],
+        "labelAdd" => &["SETTINGS_SETLABELS"],
         "groups" | "users" | "userAdd" | "userAdminTokenAdd" | "userAdminTokenRevoke" => {
             &["SETTINGS_SETACCESSES"]
         }

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use super::access::CONNECTOR_ROLE;
 use super::error::PlatformError;
 use super::ids::internal_id;
+use super::marking::Sight;
 use super::platform::{Platform, User};
+use super::upsert::MAX_CONFIDENCE;
 
 /// The group of connectors' accounts, which is built in.
 pub(crate) const GROUP: &str = "Connectors";
@@ -93,21 +95,36 @@ impl Platform {
     /// Who has this token, with what the groups of that account grant.
     pub(crate) fn user_of_token(&self, token: &str) -> Option<User> {
         let has = |account: &&Account| account.tokens.iter().any(|(.., it)| it == token);
-        let account = self.accounts.iter().find(has)?;
+        self.accounts.iter().find(has).map(|it| self.user_of(it))
+    }
+
+    /// The account with this id, that of the tests' token among them.
+    pub(crate) fn user_by_id(&self, id: &str) -> Option<User> {
+        if id == self.user.id {
+            return Some(self.user.clone());
+        }
+        let account = self.accounts.iter().find(|account| account.id == id);
+        account.map(|it| self.user_of(it))
+    }
+
+    fn user_of(&self, account: &Account) -> User {
         let groups = account.input["groups"].as_array();
         let is_connector = groups
             .into_iter()
             .flatten()
             .any(|group| *group == internal_id(GROUP));
         let granted = is_connector.then_some(CONNECTOR_ROLE);
-        Some(User {
+        let confidence = &account.input["user_confidence_level"]["max_confidence"];
+        User {
             id: account.id.clone(),
             capabilities: granted
                 .into_iter()
                 .flatten()
                 .map(|it| (*it).to_owned())
                 .collect(),
-        })
+            sight: Sight(self.group_max_marking),
+            max_confidence: confidence.as_i64().unwrap_or(MAX_CONFIDENCE),
+        }
     }
 
     /// Whether objects may be attributed to this id.

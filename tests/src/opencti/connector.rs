@@ -48,6 +48,8 @@ pub struct Connector {
     /// So many pings are still answered with the state as it was before them, as a platform whose
     /// index lags does.
     pub stale_answers: usize,
+    /// Fields that a registration left out, and so wrote null over what another one had left there.
+    pub nulled: Vec<String>,
 }
 
 impl Platform {
@@ -65,6 +67,7 @@ impl Platform {
                 "name must have at least 2 characters",
             ));
         }
+        self.check_nulls(&id, input)?;
         let now = self.instant();
         let connector = self
             .connectors
@@ -83,12 +86,48 @@ impl Platform {
                 registrations: 0,
                 pings: 0,
                 stale_answers: 0,
+                nulled: Vec::new(),
             });
+        for (name, value) in connector.registration.as_object().into_iter().flatten() {
+            if !value.is_null() && input[name].is_null() && !connector.nulled.contains(name) {
+                connector.nulled.push(name.clone());
+            }
+        }
         connector.registration = input.clone();
         connector.updated_at = now;
         connector.user_id = user_id.to_owned();
         connector.registrations += 1;
         self.connector(&id)
+    }
+
+    /// A registration sets every field: one that it leaves out becomes null, which one field must not become that has
+    /// a value.
+    fn check_nulls(&self, id: &str, input: &Value) -> Result<(), PlatformError> {
+        const MANDATORY: &str = "enrichment_resolution";
+        let left = self
+            .connectors
+            .get(id)
+            .map(|it| &it.registration[MANDATORY]);
+        if left.is_some_and(|it| !it.is_null()) && input[MANDATORY].is_null() {
+            return Err(PlatformError::functional(format!(
+                "Validation against schema failed on attribute [{MANDATORY}]: this mandatory field cannot be nil"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Registers a connector as pycti, OpenCTI's client for Python, does in this release.
+    pub(crate) fn register_as_pycti(&mut self, id: &str, name: &str) -> Result<(), PlatformError> {
+        let mut input = json!({
+            "id": id, "name": name, "type": "EXTERNAL_IMPORT", "scope": ["incident"],
+            "auto": false, "only_contextual": false, "playbook_compatible": false,
+        });
+        if self.version.has_enrichment_resolution() {
+            input["auto_update"] = json!(false);
+            input["enrichment_resolution"] = json!("none");
+        }
+        let user = self.user.id.clone();
+        self.register(&user, &input).map(drop)
     }
 
     /// `pingConnector`: a ping after a reset only learns of it.
@@ -191,4 +230,62 @@ fn unknown() -> PlatformError {
 )]
 fn float(number: u64) -> f64 {
     number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::opencti::platform::Queues;
+
+    fn platform(version: &str) -> Platform {
+        let queues = Queues {
+            connection: Value::Null,
+            prefix: String::new(),
+        };
+        Platform::new(version.parse().unwrap(), Vec::new(), queues)
+    }
+
+    #[test]
+    fn what_pycti_left_must_not_become_null() {
+        let refused = "Validation against schema failed on attribute [enrichment_resolution]: this \
+            mandatory field cannot be nil";
+        // Release, who was there before, resolution sent, the refusal.
+        for (version, pycti, resolution, expected) in [
+            ("7.260817.0", true, None, Some(refused)),
+            ("6.8.9", true, None, Some(refused)),
+            ("6.8.8", true, None, None),
+            ("7.260817.0", true, Some("none"), None),
+            ("7.260817.0", false, None, None),
+        ] {
+            let mut platform = platform(version);
+            let input = json!({"id": "c", "name": "Ours", "enrichment_resolution": resolution});
+            if pycti {
+                platform.register_as_pycti("c", "Theirs").unwrap();
+            } else {
+                platform
+                    .register("user", &json!({"id": "c", "name": "Ours"}))
+                    .unwrap();
+            }
+            let error = platform.register("user", &input).err();
+            let case = format!("{version} {pycti} {resolution:?}");
+            assert_eq!(error.map(|it| it.message).as_deref(), expected, "{case}");
+            let name = if expected.is_some() { "Theirs" } else { "Ours" };
+            assert_eq!(
+                platform.connectors["c"].registration["name"], name,
+                "{case}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_left_out_becomes_null() {
+        let mut platform = platform("7.260817.0");
+        platform.register_as_pycti("c", "Theirs").unwrap();
+        let input =
+            json!({"id": "c", "name": "Ours", "auto": false, "enrichment_resolution": "none"});
+        platform.register("user", &input).unwrap();
+        let nulled = &platform.connectors["c"].nulled;
+        assert_eq!(nulled.len(), 5, "{nulled:?}");
+        assert!(nulled.contains(&"scope".to_owned()) && nulled.contains(&"auto_update".to_owned()));
+    }
 }

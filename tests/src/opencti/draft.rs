@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::error::PlatformError;
 use super::ids::internal_id;
 use super::platform::Platform;
-use super::store::{Origin, Store, Stored};
+use super::store::{Imported, Origin, Store, Stored};
 
 /// A draft workspace.
 #[derive(Clone, Debug)]
@@ -69,23 +69,27 @@ impl Platform {
         }
     }
 
-    /// What a human does in the UI.
-    pub(crate) fn validate_draft(&mut self, id: &str) {
-        let now = self.instant();
+    /// `draftWorkspaceValidate`, and the button in the user interface. What the draft brings is of the account that
+    /// validates it. A draft with an artifact cannot be validated: its file is looked for in the wrong place.
+    pub(crate) fn validate_draft(&mut self, id: &str, user_id: &str) -> Result<(), PlatformError> {
+        self.check_draft(Some(id))?;
         let Some(draft) = self.drafts.iter_mut().find(|draft| draft.id == id) else {
-            return;
+            return Ok(());
         };
+        if draft.store.iter().any(|it| it.size.is_some()) {
+            return Err(PlatformError::new(
+                "UNKNOWN_ERROR",
+                "The specified key does not exist",
+            ));
+        }
         draft.validated = true;
         let objects: Vec<Stored> = draft.store.iter().cloned().collect();
-        for stored in objects {
-            let origin = Origin {
-                applicant_id: stored.applicant_id,
-                draft_id: None,
-                size: stored.size,
-                now: now.clone(),
-            };
-            self.store.upsert(&stored.object, origin);
+        for mut stored in objects {
+            user_id.clone_into(&mut stored.applicant_id);
+            stored.draft_id = None;
+            self.store.put(stored);
         }
+        Ok(())
     }
 
     /// An object as one sees it who works in the draft.
@@ -108,12 +112,30 @@ impl Platform {
         drafted.chain(self.store.iter())
     }
 
-    /// Creates or merges an object, in the draft or in the platform's knowledge.
-    pub(crate) fn upsert(&mut self, draft: Option<&str>, object: &Value, origin: Origin) -> String {
+    pub(crate) fn find_mut(&mut self, draft: Option<&str>, id: &str) -> Option<&mut Stored> {
+        let draft = draft.and_then(|draft| self.drafts.iter_mut().find(|it| it.id == draft));
+        draft
+            .and_then(|draft| draft.store.get_mut(id))
+            .or_else(|| self.store.get_mut(id))
+    }
+
+    /// Creates or merges an object, in the draft or in the platform's knowledge. A draft has a copy of what it
+    /// changes.
+    pub(crate) fn upsert(
+        &mut self,
+        draft: Option<&str>,
+        object: &Value,
+        origin: &Origin,
+    ) -> Result<Imported, PlatformError> {
         let draft = draft.and_then(|id| self.drafts.iter_mut().find(|draft| draft.id == id));
-        match draft {
-            Some(draft) => draft.store.upsert(object, origin),
-            None => self.store.upsert(object, origin),
+        let Some(draft) = draft else {
+            return self.store.upsert(object, origin);
+        };
+        for copied in self.store.alike(object, &origin.version) {
+            if draft.store.get(&copied.internal_id).is_none() {
+                draft.store.put(copied);
+            }
         }
+        draft.store.upsert(object, origin)
     }
 }

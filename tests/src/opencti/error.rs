@@ -1,5 +1,7 @@
 //! Errors as the platform words them (protocol section 1).
 
+use std::fmt;
+
 use apollo_compiler::resolvers::FieldError;
 use serde_json::{Value, json};
 
@@ -12,6 +14,8 @@ const SEPARATOR: char = '\u{1f}';
 pub(crate) struct PlatformError {
     pub(crate) code: String,
     pub(crate) message: String,
+    /// Ids that nothing is found by.
+    pub(crate) unresolved: Vec<String>,
 }
 
 impl PlatformError {
@@ -19,7 +23,43 @@ impl PlatformError {
         Self {
             code: code.to_owned(),
             message: message.into(),
+            unresolved: Vec::new(),
         }
+    }
+
+    /// Nothing is found by these ids.
+    pub(crate) fn missing(ids: &[&str]) -> Self {
+        let mut error = Self::new("MISSING_REFERENCE_ERROR", "Element(s) not found");
+        error.unresolved = ids.iter().map(|it| (*it).to_owned()).collect();
+        error
+    }
+
+    /// An error from the words of a test: `CODE: message`, or a message alone.
+    pub(crate) fn from_words(words: &str) -> Self {
+        let is_code = |it: &str| it.chars().all(|it| it.is_ascii_uppercase() || it == '_');
+        match words.split_once(": ") {
+            Some((code, message)) if is_code(code) => Self::new(code, message),
+            _ => Self::functional(words),
+        }
+    }
+
+    /// As the worker tells it to the work: the text of a Python dictionary, without `unresolvedIds`.
+    pub(crate) fn as_the_worker_tells_it(&self) -> String {
+        let quote = if self.message.contains('\'') && !self.message.contains('"') {
+            '"'
+        } else {
+            '\''
+        };
+        let message = self.message.replace('\\', "\\\\").replace('\n', "\\n");
+        let message = if quote == '\'' {
+            message.replace('\'', "\\'")
+        } else {
+            message
+        };
+        format!(
+            "{{'name': '{}', 'error_message': {quote}{message}{quote}}}",
+            self.code
+        )
     }
 
     pub(crate) fn functional(message: impl Into<String>) -> Self {
@@ -28,21 +68,25 @@ impl PlatformError {
 
     /// Undoes the conversion below; what did not come from it is an error of the simulator.
     pub(crate) fn from_field_error(text: &str) -> Self {
-        let mut parts = text.splitn(3, SEPARATOR).skip(1);
+        let mut parts = text.split(SEPARATOR).skip(1);
         match (parts.next(), parts.next()) {
-            (Some(code), Some(message)) => Self::new(code, message),
+            (Some(code), Some(message)) => Self {
+                unresolved: parts.map(str::to_owned).collect(),
+                ..Self::new(code, message)
+            },
             _ => Self::new("INTERNAL_SERVER_ERROR", text),
         }
     }
 
     pub(crate) fn to_json(&self) -> Value {
+        let mut data = json!({"http_status": self.status(), "genre": self.genre()});
+        if !self.unresolved.is_empty() {
+            data["unresolvedIds"] = json!(self.unresolved);
+        }
         json!({
             "message": self.message,
             "name": self.code,
-            "extensions": {
-                "code": self.code,
-                "data": {"http_status": self.status(), "genre": self.genre()},
-            },
+            "extensions": {"code": self.code, "data": data},
         })
     }
 
@@ -65,11 +109,24 @@ impl PlatformError {
     }
 }
 
+impl fmt::Display for PlatformError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.code, self.message)?;
+        match &self.unresolved[..] {
+            [] => Ok(()),
+            ids => write!(formatter, " ({})", ids.join(", ")),
+        }
+    }
+}
+
 impl From<PlatformError> for FieldError {
     fn from(error: PlatformError) -> Self {
-        Self {
-            message: format!("{SEPARATOR}{}{SEPARATOR}{}", error.code, error.message),
+        let mut message = format!("{SEPARATOR}{}{SEPARATOR}{}", error.code, error.message);
+        for id in error.unresolved {
+            message.push(SEPARATOR);
+            message.push_str(&id);
         }
+        Self { message }
     }
 }
 
@@ -78,4 +135,41 @@ impl From<PlatformError> for FieldError {
 #[must_use]
 pub fn error_body(code: &str, message: &str) -> Value {
     json!({"errors": [PlatformError::new(code, message).to_json()], "data": null})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worker_tells_an_error_as_python_shows_a_dictionary() {
+        for (words, told) in [
+            (
+                "LOCK_ERROR: busy",
+                "{'name': 'LOCK_ERROR', 'error_message': 'busy'}",
+            ),
+            (
+                "it's",
+                "{'name': 'FUNCTIONAL_ERROR', 'error_message': \"it's\"}",
+            ),
+            (
+                "a \"b's\"",
+                "{'name': 'FUNCTIONAL_ERROR', 'error_message': 'a \"b\\'s\"'}",
+            ),
+        ] {
+            assert_eq!(
+                PlatformError::from_words(words).as_the_worker_tells_it(),
+                told
+            );
+        }
+        let missing = PlatformError::missing(&["url--1"]);
+        assert!(!missing.as_the_worker_tells_it().contains("url--1"));
+        assert!(missing.to_string().ends_with("(url--1)"));
+        assert_eq!(
+            missing.to_json()["extensions"]["data"]["unresolvedIds"],
+            json!(["url--1"])
+        );
+        let FieldError { message } = PlatformError::missing(&["url--1"]).into();
+        assert_eq!(PlatformError::from_field_error(&message), missing);
+    }
 }

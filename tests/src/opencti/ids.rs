@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::version::Version;
+
 /// The namespace of all STIX ids of the platform.
 const NAMESPACE: Uuid = Uuid::from_u128(0x00ab_edb4_aa42_466c_9c01_fed2_3315_a9b7);
 
@@ -12,15 +14,6 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x00ab_edb4_aa42_466c_9c01_fed2_3315_a9b
 const HASHES: &[&str] = &[
     "MD5", "SHA-1", "SHA-256", "SHA-512", "SHA3-256", "SHA3-512", "SSDEEP", "SDHASH", "TLSH",
     "LZJD",
-];
-
-/// The standard TLP markings, which every platform holds from the start.
-pub(crate) const TLP_MARKINGS: &[&str] = &[
-    "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9",
-    "marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da",
-    "marking-definition--f88d31f6-486f-44da-b317-01333bde0b82",
-    "marking-definition--826578e1-40ad-459f-bc73-ede076f81f37",
-    "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed",
 ];
 
 /// The id under which the platform stores an object; `None` where this simulator leaves the id as
@@ -51,8 +44,11 @@ pub(crate) fn standard_id(object: &Value, standard: impl Fn(&str) -> String) -> 
     id(kind, &identifying)
 }
 
-/// Every id by which the platform knows a hashed observable: one for each single hash.
-pub(crate) fn hash_ids(object: &Value) -> Vec<String> {
+/// Hashes that are alike for files that are alike.
+const FUZZY: &[&str] = &["SSDEEP", "SDHASH", "TLSH", "LZJD"];
+
+/// Every id by which a release knows a hashed observable: one for each single hash.
+pub(crate) fn hash_ids(object: &Value, version: &Version) -> Vec<String> {
     let Some(kind) = object["type"]
         .as_str()
         .filter(|kind| ["file", "artifact"].contains(kind))
@@ -61,8 +57,16 @@ pub(crate) fn hash_ids(object: &Value) -> Vec<String> {
     };
     let hashes = object["hashes"].as_object().into_iter().flatten();
     hashes
+        .filter(|(name, _)| {
+            version.knows_files_by_fuzzy_hashes() || !FUZZY.contains(&name.as_str())
+        })
         .filter_map(|(algorithm, hash)| id(kind, &json!({"hashes": {algorithm: hash}})))
         .collect()
+}
+
+/// The id of a label.
+pub(crate) fn label_id(value: &str) -> Option<String> {
+    id("label", &json!({"value": value.trim().to_lowercase()}))
 }
 
 /// The platform's internal id; it says nothing, but it is stable.
@@ -135,11 +139,16 @@ mod tests {
     }
 
     #[test]
-    fn an_artifact_has_an_id_for_each_hash() {
-        let object = json!({"type": "artifact", "hashes": {"MD5": "d4", "SHA-256": "e3"}});
-        let ids = hash_ids(&object);
-        assert_eq!(ids.len(), 2);
-        assert!(ids.contains(&standard_id(&object, str::to_owned).unwrap()));
-        assert!(hash_ids(&json!({"type": "url", "hashes": {"MD5": "d4"}})).is_empty());
+    fn an_artifact_has_an_id_for_each_hash_that_the_release_looks_at() {
+        let object = json!({"type": "artifact",
+            "hashes": {"MD5": "d4", "SHA-256": "e3", "SSDEEP": "3:a:b", "TLSH": "T1"}});
+        for (version, number) in [("6.2.18", 2), ("6.9.22", 4), ("7.260817.0", 4)] {
+            let version = version.parse().unwrap();
+            let ids = hash_ids(&object, &version);
+            assert_eq!(ids.len(), number, "{version}");
+            assert!(ids.contains(&standard_id(&object, str::to_owned).unwrap()));
+            let url = json!({"type": "url", "hashes": {"MD5": "d4"}});
+            assert!(hash_ids(&url, &version).is_empty());
+        }
     }
 }

@@ -2,15 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::error::PlatformError;
+use super::judge::Judged;
+use super::pace::Cost;
 use super::platform::Platform;
-use super::store::Origin;
-use crate::stix::{pattern_problem, problems, references};
+use super::report::Finding;
+use super::upsert;
+use crate::stix::{problems, references};
 
 /// Says why an object is refused, or lets it pass.
 pub(crate) type Refusal = Box<dyn Fn(&Value) -> Option<String> + Send + Sync>;
+
+/// The decay manager looks at all indicators so often.
+const DECAY_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 
 /// The worker keeps the source of an error only below this length.
 const MAX_SOURCE: usize = 50_000;
@@ -60,6 +67,17 @@ pub struct Delivery {
     pub properties: Option<Properties>,
     /// Why the worker dropped it unread; its expectations are never reported.
     pub lost: Option<String>,
+    /// One worker imports all of it.
+    pub in_one_piece: bool,
+    /// What each object cost the worker, in the order of their import.
+    pub costs: Vec<Cost>,
+}
+
+/// How an object was taken.
+enum Taken {
+    Whole,
+    /// Without references that were waited for in vain.
+    WithoutSome,
 }
 
 /// A bundle on its way to the worker.
@@ -146,7 +164,9 @@ impl Platform {
             .as_array()
             .cloned()
             .unwrap_or_default();
-        let delivery = delivery(&message, &objects);
+        let one_piece = message.no_split && self.version.worker_honours_no_split();
+        let mut delivery = delivery(&message, &objects);
+        delivery.in_one_piece = one_piece || objects.len() < 2;
         let applicant = message.applicant_id.as_deref().unwrap_or_default();
         let unreadable = if objects.is_empty() {
             Some("content without objects".to_owned())
@@ -159,9 +179,7 @@ impl Platform {
             self.lose(delivery, reason);
             return false;
         }
-        self.deliveries.push(delivery);
         self.validity_problems.extend(problems(&message.bundle));
-        let one_piece = message.no_split && self.version.worker_honours_no_split();
         if objects.len() > 1 && !one_piece && !message.expected {
             let number = i64::try_from(objects.len()).unwrap_or(i64::MAX);
             message
@@ -170,73 +188,82 @@ impl Platform {
                 .for_each(|work| self.expect(work, number));
         }
         for object in in_dependency_order(&objects) {
-            self.import_one(object, &message);
+            delivery.costs.push(self.import_one(object, &message));
         }
+        self.deliveries.push(delivery);
         true
     }
 
-    fn import_one(&mut self, object: &Value, message: &Message) {
+    fn import_one(&mut self, object: &Value, message: &Message) -> Cost {
         let work = message.work_id.as_deref();
         let draft = message.draft_id.as_deref();
         // The worker's requests carry the work's id, and newer platforms refuse those of a deleted one.
         if self.version.checks_work_header() && work.is_some_and(|id| self.work(id).is_none()) {
-            return;
+            return Cost::Once;
         }
-        let failure = match self.check_draft(draft) {
-            Ok(()) => self.refusal(object, draft),
-            Err(error) => Some(format!("{}: {}", error.code, error.message)),
+        let taken = self
+            .check_draft(draft)
+            .and_then(|()| self.take(object, message));
+        let cost = match &taken {
+            Err(error) if !error.unresolved.is_empty() => Cost::Retried,
+            Ok(Taken::WithoutSome) => Cost::Retried,
+            _ => Cost::Once,
         };
-        if failure.is_none() {
-            let origin = Origin {
-                applicant_id: message.applicant_id.clone().unwrap_or_default(),
-                draft_id: message.draft_id.clone(),
-                size: None,
-                now: self.instant(),
-            };
-            self.upsert(draft, object, origin);
-        }
-        if let Some(work) = work {
+        let failure = taken.err().map(|error| {
+            let id = object["id"].as_str().unwrap_or_default();
+            self.find_out(Finding::Refused, format!("{id}: {error}"));
             let source = object.to_string();
-            let source = (source.len() < MAX_SOURCE).then_some(source);
-            self.report(work, failure.map(|error| (error, source)));
+            let source = if error.code == "DRAFT_LOCKED" {
+                "Draft in read only".to_owned()
+            } else if source.len() < MAX_SOURCE {
+                source
+            } else {
+                "Bundle too large".to_owned()
+            };
+            (error.as_the_worker_tells_it(), Some(source))
+        });
+        if let Some(work) = work {
+            self.report(work, failure);
         }
+        cost
     }
 
-    /// Why the platform does not take an object.
-    fn refusal(&self, object: &Value, draft: Option<&str>) -> Option<String> {
-        let planned = self.refusals.iter().find_map(|refusal| refusal(object));
-        planned.or_else(|| bad_value(object)).or_else(|| {
-            let missing: Vec<&str> = references(object)
-                .map(|(_, id)| id)
-                .filter(|id| !self.knows(draft, id))
-                .collect();
-            (!missing.is_empty())
-                .then(|| format!("MISSING_REFERENCE_ERROR: {}", missing.join(", ")))
-        })
+    /// Takes an object into the knowledge, or into a draft.
+    fn take(&mut self, object: &Value, message: &Message) -> Result<Taken, PlatformError> {
+        let draft = message.draft_id.as_deref();
+        let mut origin = self.origin(message.applicant_id.as_deref().unwrap_or_default());
+        origin.draft_id.clone_from(&message.draft_id);
+        let sent = object["id"].as_str().unwrap_or_default();
+        // The markings of the protocol are there, for those who see them.
+        if !origin.sight.sees(sent) {
+            return Ok(Taken::Whole);
+        }
+        let Judged { object, lost } = self.judge(object, draft, origin.sight)?;
+        let imported = self.upsert(draft, &object, &origin)?;
+        let taken = if lost.is_empty() {
+            Taken::Whole
+        } else {
+            Taken::WithoutSome
+        };
+        for lost in lost {
+            self.find_out(Finding::LostReference, format!("{sent}: {lost}"));
+        }
+        if let Some(merged) = imported.merged {
+            self.find_out(Finding::MergedFiles, format!("{sent}: {merged}"));
+        }
+        self.labels.extend(upsert::labels(&object));
+        let next_pass = origin.now() + DECAY_INTERVAL;
+        let died = match self.find_mut(draft, &imported.standard_id) {
+            Some(stored) => stored.pass(next_pass),
+            None => false,
+        };
+        if imported.revoked {
+            self.find_out(Finding::RevokedOnArrival, format!("{sent}: too old"));
+        } else if died {
+            self.find_out(Finding::RevokedOnArrival, format!("{sent}: worn out"));
+        }
+        Ok(taken)
     }
-}
-
-/// The platform's own checks, as far as a connector can violate them (section 13).
-fn bad_value(object: &Value) -> Option<String> {
-    if object["name"]
-        .as_str()
-        .is_some_and(|name| name.trim().chars().count() < 2)
-        && object["type"] != "file"
-    {
-        return Some("VALIDATION_ERROR: name is too short".to_owned());
-    }
-    let score = object["x_opencti_score"].as_i64();
-    if let Some(score) = score.filter(|it| !(0..=100).contains(it)) {
-        return Some(format!(
-            "VALIDATION_ERROR: score {score} is not between 0 and 100"
-        ));
-    }
-    let pattern = object["pattern"]
-        .as_str()
-        .filter(|_| object["pattern_type"] == "stix");
-    pattern
-        .and_then(pattern_problem)
-        .map(|it| format!("VALIDATION_ERROR: {it}"))
 }
 
 fn delivery(message: &Message, objects: &[Value]) -> Delivery {
@@ -255,6 +282,8 @@ fn delivery(message: &Message, objects: &[Value]) -> Delivery {
         bytes: message.bytes,
         properties: message.properties.clone(),
         lost: None,
+        in_one_piece: message.no_split || objects.len() < 2,
+        costs: Vec::new(),
     }
 }
 

@@ -116,10 +116,20 @@ fn a_bad_object_is_an_error_on_the_work_and_its_neighbours_pass() {
     let errors = platform.work_errors();
     assert_eq!(errors.len(), 3, "{errors:?}");
     assert!(
-        errors
-            .iter()
-            .any(|it| it.starts_with("MISSING_REFERENCE_ERROR: url--")),
+        errors.contains(
+            &"{'name': 'MISSING_REFERENCE_ERROR', 'error_message': 'Element(s) not found'}"
+                .to_owned()
+        ),
         "{errors:?}"
+    );
+    let refused = platform.arrivals().refused;
+    let missing = format!(
+        "MISSING_REFERENCE_ERROR: Element(s) not found ({})",
+        url(2)["id"].as_str().unwrap()
+    );
+    assert!(
+        refused.iter().any(|it| it.ends_with(&missing)),
+        "{refused:?}"
     );
     assert_eq!(platform.store.len(), 2);
     assert_eq!(platform.work(&work).unwrap().processed, 5);
@@ -209,3 +219,6 @@ fn a_bundle_that_is_none_is_refused() {
             .starts_with("Connector run @ ")
     );
 }
+
+#[path = "import_facts_tests.rs"]
+mod facts;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::account::{Account, GROUP};
@@ -12,7 +12,10 @@ use super::draft::Draft;
 use super::graphql::Request;
 use super::ids::internal_id;
 use super::import::{Delivery, Message, Refusal};
-use super::store::Store;
+use super::marking::{Sight, Tlp, allowed};
+use super::report::Finding;
+use super::store::{Origin, Store};
+use super::upsert::MAX_CONFIDENCE;
 use super::version::Version;
 use super::work::Work;
 use crate::fault::Faults;
@@ -23,6 +26,10 @@ use crate::secrets::Watch;
 pub(crate) struct User {
     pub(crate) id: String,
     pub(crate) capabilities: Vec<String>,
+    /// Which markings it sees.
+    pub(crate) sight: Sight,
+    /// The confidence of what it brings is at most this.
+    pub(crate) max_confidence: i64,
 }
 
 /// Where connectors are told to publish.
@@ -79,6 +86,17 @@ pub struct Platform {
     /// Those that the worker met.
     pub(crate) marks_taken: BTreeSet<u64>,
     pub(crate) refusals: Vec<Refusal>,
+    /// Labels that objects have brought so far, in lower case.
+    pub labels: BTreeSet<String>,
+    /// The strongest marking of the protocol that accounts of the group Connectors see.
+    pub group_max_marking: Tlp,
+    /// So many requests are still answered as if their token were none: the platform is overloaded.
+    pub overloaded_answers: usize,
+    /// How much later than the clock says it is.
+    pub(crate) ahead: SignedDuration,
+    pub(crate) findings: BTreeSet<(Finding, String)>,
+    pub(crate) expected: Vec<(Finding, String)>,
+    pub(crate) anything_is_expected: bool,
     last_instant: i64,
 }
 
@@ -89,6 +107,8 @@ impl Platform {
             user: User {
                 id: internal_id("user"),
                 capabilities,
+                sight: Sight::default(),
+                max_confidence: MAX_CONFIDENCE,
             },
             groups: BTreeSet::from([GROUP.to_owned()]),
             accounts: Vec::new(),
@@ -115,20 +135,52 @@ impl Platform {
             marks: 0,
             marks_taken: BTreeSet::new(),
             refusals: Vec::new(),
+            labels: BTreeSet::new(),
+            group_max_marking: Tlp::Red,
+            overloaded_answers: 0,
+            ahead: SignedDuration::ZERO,
+            findings: BTreeSet::new(),
+            expected: Vec::new(),
+            anything_is_expected: false,
             last_instant: 0,
         }
     }
 
     /// The time, in the platform's form. No two calls give the same, so it can tell events apart.
     pub(crate) fn instant(&mut self) -> String {
-        let now = Timestamp::now().as_millisecond().max(self.last_instant + 1);
+        let now = Timestamp::now() + self.ahead;
+        let now = now.as_millisecond().max(self.last_instant + 1);
         self.last_instant = now;
         Timestamp::from_millisecond(now)
             .map(|it| format!("{it:.3}"))
             .unwrap_or_default()
     }
 
-    /// The worker refuses matching objects with the message returned.
+    /// Time passes, and the decay manager with it.
+    pub fn pass_time(&mut self, time: SignedDuration) {
+        self.ahead += time;
+        let now = Timestamp::now() + self.ahead;
+        for stored in self.store.iter_mut() {
+            stored.pass(now);
+        }
+    }
+
+    /// How what an account brings is treated.
+    pub(crate) fn origin(&mut self, applicant_id: &str) -> Origin {
+        let account = self.user_by_id(applicant_id);
+        Origin {
+            applicant_id: applicant_id.to_owned(),
+            draft_id: None,
+            size: None,
+            now: self.instant(),
+            version: self.version.clone(),
+            sight: account.as_ref().map(|it| it.sight).unwrap_or_default(),
+            max_confidence: account.map_or(MAX_CONFIDENCE, |it| it.max_confidence),
+            imported: true,
+        }
+    }
+
+    /// The worker refuses matching objects with the message returned: `CODE: message`, or a message alone.
     pub fn refuse(&mut self, refusal: impl Fn(&Value) -> Option<String> + Send + Sync + 'static) {
         self.refusals.push(Box::new(refusal));
     }
@@ -170,7 +222,7 @@ impl Platform {
             .collect();
         json!({
             "id": user.id, "name": "Connector", "user_email": "connector@simulator.example",
-            "capabilities": capabilities,
+            "capabilities": capabilities, "allowed_marking": allowed(user.sight),
         })
     }
 }

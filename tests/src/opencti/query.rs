@@ -131,7 +131,7 @@ fn values(key: &str, stored: &Stored) -> Result<Vec<String>, PlatformError> {
     Ok(match key {
         // A key of the platform's own: any id by which the object is known.
         "ids" => {
-            let mut ids = stored.stix_ids.clone();
+            let mut ids = stored.other_ids();
             ids.extend([stored.internal_id.clone(), stored.standard_id.clone()]);
             ids
         }
@@ -198,7 +198,7 @@ pub(super) fn node(stored: &Stored) -> Result<Value, PlatformError> {
         "id": stored.internal_id,
         "standard_id": stored.standard_id,
         "entity_type": name,
-        "x_opencti_stix_ids": stored.stix_ids,
+        "x_opencti_stix_ids": stored.other_ids(),
         "spec_version": "2.1",
         "created_at": stored.created_at,
         "updated_at": stored.updated_at,

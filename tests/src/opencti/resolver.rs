@@ -27,8 +27,8 @@ pub(crate) enum Effect {
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) user: User,
-    /// `opencti-retry-number` was sent.
-    pub(crate) retry_number: bool,
+    /// `opencti-retry-number`.
+    pub(crate) retry_number: Option<u32>,
     /// `opencti-draft-id`.
     pub(crate) draft: Option<String>,
 }
@@ -79,6 +79,7 @@ impl<'p> Root<'p> {
             "stixCyberObservables" => platform.observables(draft, arguments),
             "incidents" => platform.incidents(draft, arguments),
             "draftWorkspace" => Ok(platform.draft_json(id)),
+            "markingDefinitions" => platform.markings_json(&self.caller.user, arguments),
             "groups" => platform.groups_json(&arguments["filters"]),
             "users" => platform.accounts_json(&arguments["filters"]),
             _ => Err(unanswered(field)),
@@ -134,6 +135,14 @@ impl<'p> Root<'p> {
                     .ok_or_else(|| PlatformError::new("BAD_USER_INPUT", "Upload value invalid."))?;
                 self.platform
                     .edit(|platform| platform.import_artifact(upload, arguments, &self.caller))
+            }
+            "draftWorkspaceValidate" => self
+                .platform
+                .edit(|platform| platform.validate_draft(id, user))
+                .map(|()| Value::Null),
+            "labelAdd" => {
+                let value = text(&arguments["input"], "value");
+                Ok(self.platform.edit(|platform| platform.add_label(value)))
             }
             "draftWorkspaceAdd" => {
                 let name = text(&arguments["input"], "name");

@@ -11,14 +11,16 @@ use serde_json::{Value, json};
 use super::access::CONNECTOR_ROLE;
 use super::account::TOKEN_PREFIX;
 use super::broker::{Broker, connection_details};
-use super::connector::QueueDetails;
 use super::draft::Draft;
 use super::graphql::Request;
 use super::http::{Shared, router};
+use super::ids::internal_id;
 use super::import::Delivery;
+use super::marking::{Sight, Tlp};
 use super::platform::{Platform, Queues};
 use super::schema;
 use super::store::Stored;
+use super::upsert::MAX_CONFIDENCE;
 use super::version::Version;
 use super::work::Work;
 use crate::fault::{Call, Fault};
@@ -42,6 +44,10 @@ pub struct Options {
     pub token: String,
     /// Capabilities of the token's user; those of the role "Connector" by default.
     pub capabilities: Vec<String>,
+    /// The strongest marking of the protocol that the token's user sees.
+    pub max_marking: Tlp,
+    /// The confidence of what the token's user brings is at most this.
+    pub max_confidence: i64,
     /// How much later than possible every answer comes.
     pub latency: Duration,
 }
@@ -54,6 +60,8 @@ impl Default for Options {
             lasting_queues: false,
             token: "token-of-the-simulated/opencti+".to_owned(),
             capabilities: CONNECTOR_ROLE.iter().map(|it| (*it).to_owned()).collect(),
+            max_marking: Tlp::Red,
+            max_confidence: MAX_CONFIDENCE,
             latency: Duration::ZERO,
         }
     }
@@ -69,6 +77,13 @@ impl Options {
             version: text.parse()?,
             ..Self::default()
         })
+    }
+
+    /// The default options with a user who sees markings up to this one.
+    #[must_use]
+    pub fn seeing_up_to(mut self, marking: Tlp) -> Self {
+        self.max_marking = marking;
+        self
     }
 
     /// The default options with the token of an administrator.
@@ -92,9 +107,10 @@ static STARTED: AtomicU32 = AtomicU32::new(0);
 
 /// A running platform. It stops when this is dropped, and its queues are gone then.
 ///
-/// Dropping it panics where anything was imported that violates STIX 2.1: no test has to think of looking.
+/// Dropping it panics where anything was imported that violates STIX 2.1, and where the [`super::Report`] has anything
+/// that the test does not expect: no test has to think of looking.
 pub struct Server {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     listening: Listening,
 }
 
@@ -122,7 +138,9 @@ impl Server {
         };
         let schema = schema::of(&options.version)?;
         let queues = Queues { connection, prefix };
-        let platform = Platform::new(options.version, options.capabilities, queues);
+        let mut platform = Platform::new(options.version, options.capabilities, queues);
+        platform.user.sight = Sight(options.max_marking);
+        platform.user.max_confidence = options.max_confidence;
         let platform = Arc::new(Watched::new(platform));
         let shared = Arc::new(Shared {
             platform,
@@ -234,9 +252,14 @@ impl Server {
         self.read(|platform| platform.drafts.clone())
     }
 
-    /// A human takes over all that is in a draft, which is closed then.
-    pub fn validate_draft(&self, id: &str) {
-        self.edit(|platform| platform.validate_draft(id));
+    /// An administrator takes over all that is in a draft, which is closed then.
+    ///
+    /// # Errors
+    /// When it is closed already, or holds an artifact.
+    pub fn validate_draft(&self, id: &str) -> Result<()> {
+        let administrator = internal_id("administrator");
+        self.edit(|platform| platform.validate_draft(id, &administrator))
+            .map_err(|error| anyhow::anyhow!("{error}"))
     }
 
     /// All imported objects but those in drafts, as they are after all imports, in the order of their first.
@@ -317,126 +340,6 @@ impl Server {
         })
     }
 
-    /// Registers a connector that has this state already, as one that ran before.
-    ///
-    /// # Errors
-    /// When the platform would refuse the registration.
-    pub fn seed_state(&self, connector_id: &str, state: &str) -> Result<()> {
-        self.edit(|platform| {
-            let input = json!({"id": connector_id, "name": "Seeded", "type": "EXTERNAL_IMPORT"});
-            platform
-                .register(&platform.user.id.clone(), &input)
-                .map_err(|it| anyhow::anyhow!("{it:?}"))?;
-            if let Some(connector) = platform.connectors.get_mut(connector_id) {
-                connector.state = Some(state.to_owned());
-            }
-            Ok(())
-        })
-    }
-
-    /// The button "reset" in the UI, for every connector.
-    ///
-    /// # Errors
-    /// When the queues cannot be purged.
-    pub async fn reset_state(&self) -> Result<()> {
-        let (ids, purge) = self.edit(|platform| {
-            let ids: Vec<String> = platform.connectors.keys().cloned().collect();
-            for id in &ids {
-                platform.reset(id).map_err(|it| anyhow::anyhow!("{it:?}"))?;
-            }
-            Ok::<_, anyhow::Error>((ids, platform.version.purges_on_reset()))
-        })?;
-        if let Some(broker) = self.shared.broker.as_ref().filter(|_| purge) {
-            for id in ids {
-                broker.purge(&id).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What `connector_queue_details` says of every connector, for tests of buffering.
-    pub fn set_queue(&self, details: QueueDetails) {
-        self.edit(|platform| {
-            platform
-                .connectors
-                .values_mut()
-                .for_each(|it| it.queue = details)
-        });
-    }
-
-    /// The worker takes nothing more until it is resumed.
-    pub fn pause_worker(&self) {
-        self.edit(|platform| platform.paused = true);
-    }
-
-    /// The worker goes on.
-    pub fn resume_worker(&self) {
-        self.edit(|platform| {
-            platform.paused = false;
-            platform.work_off();
-        });
-    }
-
-    /// Deletes a work, as a user may in the UI.
-    pub fn delete_work(&self, id: &str) {
-        self.edit(|platform| platform.works.retain(|work| work.id != id));
-    }
-
-    /// Deletes a connector's queue in RabbitMQ; the next ping declares it again.
-    ///
-    /// # Errors
-    /// When RabbitMQ refuses. Without RabbitMQ nothing happens.
-    pub async fn delete_queue(&self, connector_id: &str) -> Result<()> {
-        match &self.shared.broker {
-            Some(broker) => broker.delete(connector_id).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Deletes the exchange in RabbitMQ; the next registration or ping declares it again.
-    ///
-    /// # Errors
-    /// When RabbitMQ refuses. Without RabbitMQ nothing happens.
-    pub async fn delete_exchange(&self) -> Result<()> {
-        match &self.shared.broker {
-            Some(broker) => broker.delete_exchange().await,
-            None => Ok(()),
-        }
-    }
-
-    /// The workers come back after a restart of RabbitMQ.
-    ///
-    /// # Errors
-    /// When RabbitMQ does not answer. Without RabbitMQ nothing happens.
-    pub async fn resume_queues(&self) -> Result<()> {
-        let connectors: Vec<String> =
-            self.read(|platform| platform.connectors.keys().cloned().collect());
-        if let Some(broker) = &self.shared.broker {
-            for connector in connectors {
-                broker.declare(&self.shared.platform, &connector).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Name of a connector's queue in RabbitMQ.
-    #[must_use]
-    pub fn queue_name(&self, connector_id: &str) -> String {
-        self.read(|platform| format!("{}push_{connector_id}", platform.queues.prefix))
-    }
-
-    /// Changes what connectors are told of the platform's S3 storage from their next registration on: the fields of
-    /// `S3Connection`.
-    pub fn tell_s3(&self, change: impl FnOnce(&mut Value)) {
-        self.edit(|platform| change(&mut platform.s3));
-    }
-
-    /// Changes what connectors are told of RabbitMQ from their next registration on: the fields of
-    /// `RabbitMQConnection`.
-    pub fn tell_broker(&self, change: impl FnOnce(&mut Value)) {
-        self.edit(|platform| change(&mut platform.queues.connection));
-    }
-
     /// Stops, and waits until RabbitMQ has let go of the queues.
     ///
     /// # Errors
@@ -456,6 +359,11 @@ impl Drop for Server {
         if !std::thread::panicking() {
             let problems = self.validity_problems();
             assert!(problems.is_empty(), "no valid STIX 2.1: {problems:#?}");
+            let surprises = self.read(Platform::surprises);
+            assert!(
+                surprises.is_empty(),
+                "what arrived is not what was meant (Server::expect says what a test expects): {surprises:#?}"
+            );
         }
     }
 }

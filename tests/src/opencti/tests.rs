@@ -9,20 +9,20 @@ use crate::body::FileBody;
 use crate::fault::{Fault, field};
 use crate::testing::{abandon, request};
 
-const AUTHOR: &str = "identity--173c879a-bfb3-5dee-9f1f-3fffd76a8756";
+pub(super) const AUTHOR: &str = "identity--173c879a-bfb3-5dee-9f1f-3fffd76a8756";
 const REGISTER: &str = "mutation Register($input: RegisterConnectorInput) { registerConnector(input: $input) \
     { id connector_state connector_user_id config { connection { host port user pass vhost use_ssl } \
       push push_routing push_exchange } } }";
 const PING: &str = "mutation Ping($id: ID!, $state: String) { pingConnector(id: $id, state: $state) \
     { id connector_state } }";
 
-async fn start(version: &str) -> Server {
+pub(super) async fn start(version: &str) -> Server {
     Server::start(Options::version(version).unwrap())
         .await
         .unwrap()
 }
 
-async fn send(server: &Server, query: &str, variables: Value) -> Value {
+pub(super) async fn send(server: &Server, query: &str, variables: Value) -> Value {
     let body = json!({"query": query, "variables": variables}).to_string();
     let token = format!("Bearer {}", server.token());
     let headers = [
@@ -40,7 +40,7 @@ async fn send(server: &Server, query: &str, variables: Value) -> Value {
     answer.json()
 }
 
-async fn register(server: &Server) -> Value {
+pub(super) async fn register(server: &Server) -> Value {
     let input =
         json!({"id": "c1", "name": "Connector", "type": "EXTERNAL_IMPORT", "scope": ["incident"]});
     let answer = send(server, REGISTER, json!({"input": input})).await;
@@ -51,13 +51,13 @@ async fn ping(server: &Server, state: &str) -> Value {
     send(server, PING, json!({"id": "c1", "state": state})).await["data"]["pingConnector"]["connector_state"].clone()
 }
 
-fn code(answer: &Value) -> &str {
+pub(super) fn code(answer: &Value) -> &str {
     let error = &answer["errors"][0];
     assert_eq!(error["name"], error["extensions"]["code"]);
     error["name"].as_str().unwrap_or_default()
 }
 
-fn identity() -> Value {
+pub(super) fn identity() -> Value {
     json!({
         "type": "identity", "spec_version": "2.1", "id": AUTHOR, "name": "VirusTotal",
         "identity_class": "organization",
@@ -65,7 +65,7 @@ fn identity() -> Value {
     })
 }
 
-fn bundle(objects: &[Value]) -> String {
+pub(super) fn bundle(objects: &[Value]) -> String {
     json!({"type": "bundle", "id": "bundle--00000000-0000-4000-8000-000000000000", "objects": objects})
         .to_string()
 }
@@ -230,7 +230,8 @@ async fn bundles_pushed_by_api_are_imported_and_reported() {
         .to_owned();
     let push = "mutation P($b: String!, $w: String) { stixBundlePush(connectorId: \"c1\", bundle: $b, work_id: $w) }";
     let url = json!({"type": "url", "id": "url--88a92d93-6f12-54ff-af82-9cb63f8effee",
-        "value": "http://a.example/", "x_opencti_created_by_ref": AUTHOR});
+        "value": "http://a.example/", "x_opencti_created_by_ref": AUTHOR,
+        "object_marking_refs": [Tlp::Clear.id()]});
     let answer = send(
         &server,
         push,
@@ -305,11 +306,16 @@ async fn an_artifact_is_stored_by_its_hashes_and_found_again() {
         .until("the upload broke off", |it| it.broken_uploads == 1)
         .await
         .unwrap();
-    let answer = request("POST", &url, &strict, &body).await.json();
-    assert_eq!(code(&answer), "MISSING_REFERENCE_ERROR");
+    let refuses = async |missing: Value| {
+        let answer = request("POST", &url, &strict, &body).await.json();
+        assert_eq!(code(&answer), "MISSING_REFERENCE_ERROR");
+        let data = &answer["errors"][0]["extensions"]["data"];
+        assert_eq!(data["unresolvedIds"], missing);
+    };
+    refuses(json!([AUTHOR, "a"])).await;
     assert!(server.objects().is_empty());
 
-    // Without the header the author is dropped in silence.
+    // Without the header, author and label are dropped in silence.
     let answer = request("POST", &url, &base, &body).await.json();
     let stored = server.stored_of("artifact").remove(0);
     assert_eq!(
@@ -321,14 +327,22 @@ async fn an_artifact_is_stored_by_its_hashes_and_found_again() {
         (stored.size, &stored.object["x_opencti_created_by_ref"]),
         (Some(200_000), &Value::Null)
     );
+    assert!(stored.object.get("x_opencti_labels").is_none());
+    server.expect(Finding::WithoutMarking, "artifact--");
 
-    server.edit(|it| it.store.upsert(&identity(), store::Origin::default()));
+    server.analyst().create(&identity()).unwrap();
+    refuses(json!(["a"])).await;
+    // A label comes into being with an object that has it.
+    let url_object =
+        json!({"type": "url", "id": "url--1", "value": "http://a.example/", "labels": ["A"]});
+    server.analyst().create(&url_object).unwrap();
     request("POST", &url, &strict, &body).await;
     let stored = server.stored_of("artifact").remove(0);
     assert_eq!(
         (stored.imports, &stored.object["x_opencti_created_by_ref"]),
         (2, &json!(AUTHOR))
     );
+    assert_eq!(stored.object["x_opencti_labels"], json!(["a"]));
 
     let query = "query A($filters: FilterGroup) { stixCyberObservables(types: [\"Artifact\"], filters: $filters, first: 1) \
         { edges { node { standard_id entity_type ... on Artifact { mime_type } } } } }";
@@ -362,7 +376,7 @@ async fn an_incident_is_found_by_the_id_it_was_sent_with() {
     let sent = "incident--f6425bc2-08d6-57ae-8f4b-c35e55f97380";
     let incident = json!({"type": "incident", "id": sent, "name": "VT  MyRule",
         "created": "2023-11-14T22:13:20.000Z"});
-    server.edit(|it| it.store.upsert(&incident, store::Origin::default()));
+    server.analyst().create(&incident).unwrap();
     let query = "query I($filters: FilterGroup) { incidents(filters: $filters, first: 50) \
         { edges { node { standard_id x_opencti_stix_ids } } } }";
     let filters = json!({"mode": "and", "filterGroups": [],

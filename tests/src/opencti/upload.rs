@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::error::PlatformError;
 use super::graphql::Body;
-use super::ids::standard_id;
+use super::ids::{internal_id, label_id, standard_id};
 use super::platform::Platform;
 use super::query::node;
 use super::resolver::Caller;
@@ -17,6 +17,9 @@ use crate::body::Hashes;
 
 /// A non-file field may be so long (graphql-upload's default).
 const MAX_FIELD: usize = 1_000_000;
+
+/// A missing reference is an error up to this try.
+const LAST_STRICT_TRY: u32 = 2;
 
 /// A received file: everything but its bytes.
 #[derive(Clone, Debug)]
@@ -117,8 +120,8 @@ fn malformed(message: &str) -> Unreadable {
 }
 
 impl Platform {
-    /// `artifactImport`. With `opencti-retry-number`, a reference that is not there is an error; otherwise the platform
-    /// silently creates the artifact without it (protocol section 1).
+    /// `artifactImport`. With `opencti-retry-number` up to 2, a reference that is not there is an error; otherwise the
+    /// platform silently creates the artifact without it (protocol section 1).
     pub(crate) fn import_artifact(
         &mut self,
         upload: &Upload,
@@ -126,57 +129,66 @@ impl Platform {
         caller: &Caller,
     ) -> Result<Value, PlatformError> {
         let draft = caller.draft.as_deref();
-        let author: Vec<&str> = arguments["createdBy"].as_str().into_iter().collect();
-        let author = self.resolve(&author, caller)?;
-        let markings: Vec<&str> = arguments["objectMarking"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        let markings = self.resolve(&markings, caller)?;
+        let texts = |name: &str| -> Vec<&str> {
+            let values = &arguments[name];
+            let list = values.as_array().into_iter().flatten().chain([values]);
+            list.filter_map(Value::as_str).collect()
+        };
+        let (author, markings, labels) = (
+            texts("createdBy"),
+            texts("objectMarking"),
+            texts("objectLabel"),
+        );
+        let knows = |id: &&str| self.knows(draft, id);
+        let hidden = |id: &&str| knows(id) && !caller.user.sight.sees(id);
+        let has_label = |label: &&str| self.label(label).is_some();
+        let lacking = |ids: &[&'_ str]| -> Vec<String> {
+            let lacking = ids.iter().filter(|it| !knows(it) || hidden(it));
+            lacking.map(|it| (*it).to_owned()).collect()
+        };
+        let mut missing = [lacking(&author), lacking(&markings)].concat();
+        let unlabelled = labels.iter().filter(|it| !has_label(it));
+        missing.extend(unlabelled.map(|it| (*it).to_owned()));
+        let is_strict = caller.retry_number.is_some_and(|it| it <= LAST_STRICT_TRY);
+        if !missing.is_empty() && is_strict || markings.iter().any(hidden) {
+            let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
+            return Err(PlatformError::missing(&missing));
+        }
         let mut object = json!({
             "type": "artifact",
             "hashes": {"MD5": upload.md5, "SHA-1": upload.sha1, "SHA-256": upload.sha256},
             "mime_type": upload.content_type,
             "x_opencti_additional_names": [upload.name],
+            "x_opencti_created_by_ref": author.into_iter().find(|id| knows(id)),
+            "object_marking_refs": markings.into_iter().filter(knows).collect::<Vec<_>>(),
+            "x_opencti_labels": labels.iter().filter_map(|it| self.label(it)).collect::<Vec<_>>(),
+            "x_opencti_description": arguments["x_opencti_description"],
         });
-        let id = standard_id(&object, str::to_owned).unwrap_or_default();
-        object["id"] = json!(id);
-        if let Some(author) = author.first() {
-            object["x_opencti_created_by_ref"] = json!(author);
-        }
-        if !markings.is_empty() {
-            object["object_marking_refs"] = json!(markings);
-        }
-        if let Some(labels) = arguments["objectLabel"]
-            .as_array()
-            .filter(|it| !it.is_empty())
-        {
-            object["labels"] = json!(labels);
-        }
-        if let Some(description) = arguments["x_opencti_description"].as_str() {
-            object["x_opencti_description"] = json!(description);
-        }
+        object["id"] = json!(standard_id(&object, str::to_owned).unwrap_or_default());
         let origin = Origin {
-            applicant_id: caller.user.id.clone(),
             draft_id: caller.draft.clone(),
             size: Some(upload.size),
-            now: self.instant(),
+            ..self.origin(&caller.user.id)
         };
-        let id = self.upsert(draft, &object, origin);
-        self.find(draft, &id).map_or(Ok(Value::Null), node)
+        let imported = self.upsert(draft, &object, &origin)?;
+        self.find(draft, &imported.standard_id)
+            .map_or(Ok(Value::Null), node)
     }
 
-    /// Those of the ids that are there; all of them must be where the caller sent `opencti-retry-number`.
-    fn resolve(&self, ids: &[&str], caller: &Caller) -> Result<Vec<String>, PlatformError> {
-        let (known, missing): (Vec<&str>, Vec<&str>) = ids
-            .iter()
-            .partition(|id| self.knows(caller.draft.as_deref(), id));
-        if caller.retry_number && !missing.is_empty() {
-            let message = format!("Element(s) not found: {}", missing.join(", "));
-            return Err(PlatformError::new("MISSING_REFERENCE_ERROR", message));
-        }
-        Ok(known.into_iter().map(str::to_owned).collect())
+    /// The label with this value or id, if there is one.
+    fn label(&self, label: &str) -> Option<&String> {
+        let value = label.trim().to_lowercase();
+        let by_id = |it: &&String| label_id(it).is_some_and(|id| id == value);
+        self.labels
+            .get(&value)
+            .or_else(|| self.labels.iter().find(by_id))
+    }
+
+    /// `labelAdd`.
+    pub(crate) fn add_label(&mut self, value: &str) -> Value {
+        let value = value.trim().to_lowercase();
+        self.labels.insert(value.clone());
+        let id = label_id(&value);
+        json!({"id": internal_id(&value), "standard_id": id, "value": value})
     }
 }

@@ -59,6 +59,23 @@ impl Version {
         self.has([6, 4, 0])
     }
 
+    /// SSDEEP and TLSH give a file an id, as any hash does. 6.2.18 has no such ids, 6.7.5 has.
+    pub(crate) fn knows_files_by_fuzzy_hashes(&self) -> bool {
+        self.has([6, 3, 0])
+    }
+
+    /// A file with a TLSH is refused: there are ids of single hashes, but none of that one. 6.7.5 refuses it, 6.2.18
+    /// and 7.260817.0 do not; what lies between them is taken for the worse.
+    pub(crate) fn refuses_tlsh(&self) -> bool {
+        self.has([6, 3, 0]) && !self.has([7, 0, 0])
+    }
+
+    /// A registration without `enrichment_resolution` writes null over what another client left there, which is
+    /// refused (section 3). The field is as old as that.
+    pub(crate) fn has_enrichment_resolution(&self) -> bool {
+        self.has([6, 8, 9])
+    }
+
     /// `opencti-work-id` of a work that is gone refuses the request (section 1).
     pub(crate) fn checks_work_header(&self) -> bool {
         self.has([6, 9, 19])

@@ -142,8 +142,13 @@ fn special(object: &Value, kind: &str) -> Vec<String> {
         "file" if object["hashes"].is_null() && object["name"].is_null() => {
             problems.push("a file needs hashes or a name".to_owned());
         }
-        "artifact" if object["payload_bin"].is_null() == object["url"].is_null() => {
-            problems.push("an artifact needs either payload_bin or url".to_owned());
+        // OpenCTI takes the hashes of an artifact that was uploaded for the whole of it.
+        "artifact"
+            if object["payload_bin"].is_null() == object["url"].is_null()
+                && (!object["url"].is_null() || object["hashes"].is_null()) =>
+        {
+            problems
+                .push("an artifact needs either payload_bin or url, or hashes alone".to_owned());
         }
         "indicator" if object["pattern_type"] == "stix" => {
             problems.extend(object["pattern"].as_str().and_then(pattern_problem));

@@ -151,6 +151,21 @@ fn each_rule_of_one_type_is_checked() {
         (sco("artifact", json!({"url": "http://a.example"})), ""),
         (sco("artifact", json!({})), "payload_bin"),
         (
+            sco(
+                "artifact",
+                json!({"hashes": {"MD5": "d41d8cd98f00b204e9800998ecf8427e"}}),
+            ),
+            "",
+        ),
+        (
+            sco(
+                "artifact",
+                json!({"url": "http://a.example", "payload_bin": "AA==",
+                    "hashes": {"MD5": "d41d8cd98f00b204e9800998ecf8427e"}}),
+            ),
+            "payload_bin",
+        ),
+        (
             sco("file", json!({"name": "a", "size": -1})),
             "size -1 is negative",
         ),
