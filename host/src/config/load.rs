@@ -21,6 +21,8 @@ use crate::telemetry::Level;
 pub struct GuestDefaults {
     /// Default of `CONNECTOR_NAME`.
     pub name: String,
+    /// Name in OpenCTI's catalogs.
+    pub slug: Option<String>,
     /// Default of `CONNECTOR_SCOPE`.
     pub scope: Vec<String>,
     /// Prefix of the guest's settings, without the last underscore.
@@ -257,6 +259,7 @@ impl Reader<'_> {
         Some(Connector {
             id: id?,
             name,
+            slug: self.guest.slug.clone(),
             scope,
             period,
             run_and_terminate: run_and_terminate || period.is_zero(),

@@ -68,6 +68,8 @@ pub struct Connector {
     pub id: String,
     /// Name shown on the platform.
     pub name: String,
+    /// Name in OpenCTI's catalogs, as the guest says it; for information.
+    pub slug: Option<String>,
     /// Entity types that it brings, for information.
     pub scope: Vec<String>,
     /// Time from the end of a run to the next; zero means one run.

@@ -140,7 +140,7 @@ impl Client {
             && error.code() == Some(&Code::ValidationFailed)
             && ARTIFACT_IMPORT.oldest() != Some(variant)
         {
-            self.remember_refusal(&ARTIFACT_IMPORT, error);
+            self.remember_refusal(&ARTIFACT_IMPORT, variant, error);
         }
         Ok(result?.artifact_import.standard_id)
     }

@@ -85,8 +85,8 @@ struct Shared {
 #[derive(Debug)]
 struct Learned {
     version: Version,
-    /// Names of operations whose newer variant the platform refused, whatever its version says.
-    oldest_only: Vec<&'static str>,
+    /// Names of variants that the platform refused, whatever its version says.
+    refused: Vec<&'static str>,
 }
 
 /// When a call is repeated.
@@ -141,7 +141,7 @@ impl Client {
                 retry_base: RETRY_BASE,
                 learned: Mutex::new(Learned {
                     version: Version::NEWEST,
-                    oldest_only: Vec::new(),
+                    refused: Vec::new(),
                 }),
                 requests: AtomicU64::new(0),
                 errors: AtomicU64::new(0),
@@ -162,7 +162,7 @@ impl Client {
                 retry_base,
                 learned: Mutex::new(Learned {
                     version: self.version(),
-                    oldest_only: Vec::new(),
+                    refused: Vec::new(),
                 }),
                 requests: AtomicU64::new(0),
                 errors: AtomicU64::new(0),
@@ -237,7 +237,7 @@ impl Client {
         let mut learned = self.learned();
         if learned.version != version {
             learned.version = version;
-            learned.oldest_only.clear();
+            learned.refused.clear();
         }
         Ok(version)
     }
@@ -245,14 +245,14 @@ impl Client {
     /// The variant of the operation that the platform takes.
     pub(super) fn variant(&self, operation: &'static Operation) -> Result<&'static Variant, Error> {
         let learned = self.learned();
-        if learned.oldest_only.contains(&operation.name) {
-            // The list holds only operations that have an oldest variant.
-            if let Some(oldest) = operation.oldest() {
-                return Ok(oldest);
-            }
-        }
-        operation
-            .for_version(learned.version)
+        let known = operation
+            .variants()
+            .iter()
+            .filter(|variant| variant.since <= learned.version);
+        known
+            .clone()
+            .find(|variant| !learned.refused.contains(&variant.name))
+            .or_else(|| known.last())
             .ok_or_else(|| Error::Missing {
                 operation,
                 version: learned.version,
@@ -263,38 +263,53 @@ impl Client {
     }
 
     /// Calls an operation in the variant that fits the platform. A platform that refuses the variant all
-    /// the same is asked once more in the oldest, and only in that from then on.
+    /// the same is asked in the next older one, and only in that from then on. Where it refuses all of them, the
+    /// form is not what it minds: then the first refusal is the error.
     pub(super) async fn call<V: Serialize, A: DeserializeOwned>(
         &self,
         operation: &'static Operation,
         retry: Retry,
         variables: impl Fn(&'static Variant) -> V,
     ) -> Result<A, Error> {
-        let variant = self.variant(operation)?;
-        let result = self
-            .call_variant(operation, variant, retry, &variables(variant))
-            .await;
-        match (result, operation.oldest()) {
-            (Err(error), Some(oldest))
-                if error.code() == Some(&Code::ValidationFailed) && oldest != variant =>
-            {
-                self.remember_refusal(operation, &error);
-                self.call_variant(operation, oldest, retry, &variables(oldest))
-                    .await
-            }
-            (result, _) => result,
+        let mut variant = self.variant(operation)?;
+        let mut first_refusal = None;
+        loop {
+            let result = self
+                .call_variant(operation, variant, retry, &variables(variant))
+                .await;
+            let error = match result {
+                Err(error) if error.code() == Some(&Code::ValidationFailed) => error,
+                result => return result,
+            };
+            let Some(older) = operation.older_than(variant) else {
+                self.forget_refusals(operation);
+                return Err(first_refusal.unwrap_or(error));
+            };
+            self.remember_refusal(operation, variant, &error);
+            first_refusal.get_or_insert(error);
+            variant = older;
         }
     }
 
-    /// Notes that the platform takes only the oldest variant of the operation.
-    pub(super) fn remember_refusal(&self, operation: &'static Operation, error: &Error) {
+    /// Notes that the platform does not take this variant of the operation.
+    pub(super) fn remember_refusal(
+        &self,
+        operation: &'static Operation,
+        variant: &'static Variant,
+        error: &Error,
+    ) {
         tracing::warn!(
             operation = operation.name,
             version = %self.version(),
             %error,
-            "OpenCTI does not take the operation as its version would: the oldest form is used from now on"
+            "OpenCTI does not take the operation as its version would: an older form is used from now on"
         );
-        self.learned().oldest_only.push(operation.name);
+        self.learned().refused.push(variant.name);
+    }
+
+    fn forget_refusals(&self, operation: &'static Operation) {
+        let is_of_it = |name: &&str| operation.variants().iter().any(|it| it.name == *name);
+        self.learned().refused.retain(|name| !is_of_it(name));
     }
 
     async fn call_variant<V: Serialize, A: DeserializeOwned>(
