@@ -1,6 +1,6 @@
 //! GraphQL over HTTP.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +29,9 @@ const RETRY_BASE: Duration = Duration::from_secs(1);
 /// With these, eight tries take about two minutes: a platform or a broker restarts in that time.
 const RETRY_TIMES: usize = 7;
 const RETRY_LONGEST: Duration = Duration::from_secs(30);
+/// How often a token that has worked may be refused in a row before that is believed: six tries take about 45 seconds.
+/// An overloaded platform answers so for some seconds (platform.md P4).
+const DOUBTED_REFUSALS: usize = 5;
 
 /// Without it, a human who works in a draft with the connector's account would trap the connector in that
 /// draft (protocol section 1).
@@ -77,6 +80,8 @@ struct Shared {
     redaction: Redaction,
     retry_base: Duration,
     learned: Mutex<Learned>,
+    /// Whether the platform has answered to the token, and did not refuse it for good since.
+    token_works: AtomicBool,
     requests: AtomicU64,
     errors: AtomicU64,
 }
@@ -143,6 +148,7 @@ impl Client {
                     version: Version::NEWEST,
                     refused: Vec::new(),
                 }),
+                token_works: AtomicBool::new(false),
                 requests: AtomicU64::new(0),
                 errors: AtomicU64::new(0),
             }),
@@ -164,6 +170,7 @@ impl Client {
                     version: self.version(),
                     refused: Vec::new(),
                 }),
+                token_works: AtomicBool::new(false),
                 requests: AtomicU64::new(0),
                 errors: AtomicU64::new(0),
             }),
@@ -328,12 +335,17 @@ impl Client {
             operation,
             reason: format!("the request cannot be written as JSON: {error}"),
         })?;
+        let mut refusals = 0;
         let answer = (|| self.post(operation, body.clone()))
             .retry(self.backoff())
             .when(|error| match retry {
+                Retry::Never => false,
+                _ if error.refuses_token() => {
+                    refusals += 1;
+                    self.doubts_refusal(refusals)
+                }
                 Retry::Transient => error.is_transient(),
                 Retry::WithoutEffect => error.had_no_effect(),
-                Retry::Never => false,
             })
             .adjust(|error, delay| delay.and_then(|delay| delay_after(error, delay)))
             .notify(|error, delay| {
@@ -341,6 +353,20 @@ impl Client {
             })
             .await?;
         parse(operation, &answer)
+    }
+
+    /// Whether a refusal of the token, the so manieth in a row, may still be that of an overloaded platform. One that is
+    /// believed makes the next one count at once, until the token has worked again.
+    fn doubts_refusal(&self, refusals: usize) -> bool {
+        let doubts = refusals <= DOUBTED_REFUSALS && self.token_has_worked();
+        if !doubts {
+            self.shared.token_works.store(false, Ordering::Relaxed);
+        }
+        doubts
+    }
+
+    pub(super) fn token_has_worked(&self) -> bool {
+        self.shared.token_works.load(Ordering::Relaxed)
     }
 
     async fn post(&self, operation: &'static Operation, body: Bytes) -> Result<Bytes, Error> {
@@ -366,6 +392,9 @@ impl Client {
         let answer = answer_of(operation, request, &self.shared.redaction).await;
         if answer.is_err() {
             self.shared.errors.fetch_add(1, Ordering::Relaxed);
+        } else if operation.name != ABOUT.name {
+            // Older releases tell their version to everybody.
+            self.shared.token_works.store(true, Ordering::Relaxed);
         }
         match self.own_account {
             true => answer.map_err(Error::of_own_account),

@@ -90,6 +90,35 @@ async fn retries() {
     }
 }
 
+/// A platform whose search is overloaded says so of a valid token, for some seconds.
+#[tokio::test]
+async fn a_token_that_has_worked_is_doubted_for_a_while_before_its_refusal_is_believed() {
+    let refusals = |number| (0..number).map(|_| Instead::Error("AUTH_REQUIRED", "log in"));
+    let platform = Platform::start("7.260817.0").await;
+    let client = platform.client();
+    let asked = async |number, works: bool, requests: usize| {
+        let before = platform.received("stixCyberObservables").len();
+        platform.instead("stixCyberObservables", refusals(number));
+        let result = client.artifact_known("00").await;
+        assert_eq!(result.is_ok(), works, "{number} refusals: {result:?}");
+        if let Err(error) = result {
+            assert!(error.is_configuration(), "{error}");
+        }
+        let received = platform.received("stixCyberObservables").len() - before;
+        assert_eq!(received, requests, "{number} refusals");
+    };
+    // The version is told to everybody, so that it says nothing about the token.
+    client.read_version().await.unwrap();
+    asked(1, false, 1).await;
+    asked(0, true, 1).await;
+    asked(5, true, 6).await;
+    asked(6, false, 6).await;
+    // Believed by now.
+    asked(1, false, 1).await;
+    asked(0, true, 1).await;
+    asked(1, true, 2).await;
+}
+
 #[tokio::test]
 async fn network_failures_are_told_apart() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
