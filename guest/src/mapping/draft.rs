@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{Remark, Severity, StixObject};
 use crate::mapping::{AUTHOR_NAME, text};
 use crate::stix::{
@@ -16,6 +18,7 @@ pub(crate) struct Preamble {
     objects: Vec<StixObject>,
     author: String,
     markings: [String; 1],
+    marking_name: &'static str,
 }
 
 /// An author is not dated by the notifications it writes: this is when VirusTotal opened the IoC stream.
@@ -40,7 +43,67 @@ impl Preamble {
             objects,
             author,
             markings,
+            marking_name: tlp.definition(),
         }
+    }
+}
+
+/// The JSON of `preamble` in the contract.
+#[derive(Serialize)]
+struct Announced<'a> {
+    author: AnnouncedAuthor<'a>,
+    markings: [AnnouncedMarking<'a>; 1],
+    files: Option<AnnouncedFiles<'a>>,
+}
+
+#[derive(Serialize)]
+struct AnnouncedAuthor<'a> {
+    id: &'a str,
+    markings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct AnnouncedMarking<'a> {
+    id: &'a str,
+    name: &'a str,
+    setting: &'a str,
+}
+
+#[derive(Serialize)]
+struct AnnouncedFiles<'a> {
+    setting: &'a str,
+}
+
+impl Preamble {
+    /// What all emissions have in common. `marking_setting` chooses the marking, `files_setting` wants files, if so.
+    pub(crate) fn announce(&self, marking_setting: &str, files_setting: Option<&str>) -> String {
+        let [marking] = &self.markings;
+        let announced = Announced {
+            author: AnnouncedAuthor {
+                id: &self.author,
+                markings: self.author_markings(),
+            },
+            markings: [AnnouncedMarking {
+                id: marking,
+                name: self.marking_name,
+                setting: marking_setting,
+            }],
+            files: files_setting.map(|setting| AnnouncedFiles { setting }),
+        };
+        #[expect(clippy::expect_used, reason = "texts always serialise")]
+        serde_json::to_string(&announced).expect("a preamble is JSON")
+    }
+
+    /// The author's own markings, as its document has them.
+    fn author_markings(&self) -> Vec<String> {
+        #[derive(Deserialize)]
+        struct Marked {
+            #[serde(default)]
+            object_marking_refs: Vec<String>,
+        }
+        let author = self.objects.iter().find(|it| it.id == self.author);
+        let marked: Option<Marked> = author.and_then(|it| serde_json::from_str(&it.document).ok());
+        marked.map_or_else(Vec::new, |it| it.object_marking_refs)
     }
 }
 

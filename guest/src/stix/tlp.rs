@@ -27,7 +27,7 @@ impl Tlp {
         }
     }
 
-    fn definition(self) -> &'static str {
+    pub(crate) fn definition(self) -> &'static str {
         match self {
             Self::Clear => "TLP:CLEAR",
             Self::Green => "TLP:GREEN",
