@@ -254,6 +254,9 @@ impl Reader<'_> {
             .unwrap_or(500.0);
         let sinks = self.sinks();
         let validate_before_import = self.validate_before_import(sinks.as_ref());
+        let files_outside_draft = self
+            .boolean("CONNECTOR_FILES_OUTSIDE_DRAFT")
+            .unwrap_or(false);
         let service_account = self.service_account();
         let status = self.status();
         Some(Connector {
@@ -266,6 +269,7 @@ impl Reader<'_> {
             queue_threshold,
             sinks: sinks?,
             validate_before_import,
+            files_outside_draft,
             service_account,
             status,
         })

@@ -82,6 +82,8 @@ pub struct Connector {
     pub sinks: Sinks,
     /// Whether what runs bring waits in a draft until a human has validated it.
     pub validate_before_import: bool,
+    /// Whether files go past the draft, straight to the platform's knowledge: `CONNECTOR_FILES_OUTSIDE_DRAFT`.
+    pub files_outside_draft: bool,
     /// The account to make on the platform and to work as, if any: `CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT`.
     pub service_account: Option<ServiceAccount>,
     /// Where metrics and status are served, if they are: `CONNECTOR_EXPOSE_METRICS`.

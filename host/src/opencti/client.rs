@@ -15,7 +15,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{answer_of, delay_after, parse};
-use super::draft::Draft;
 use super::error::{Code, Error};
 use super::operations::{ABOUT, Operation, Variant};
 use super::version::Version;
@@ -32,6 +31,9 @@ const RETRY_LONGEST: Duration = Duration::from_secs(30);
 /// How often a token that has worked may be refused in a row before that is believed: six tries take about 45 seconds.
 /// An overloaded platform answers so for some seconds (platform.md P4).
 const DOUBTED_REFUSALS: usize = 5;
+
+/// Markings that are remembered as seen; platforms have about ten.
+const SEEN_MARKINGS: usize = 64;
 
 /// Without it, a human who works in a draft with the connector's account would trap the connector in that
 /// draft (protocol section 1).
@@ -67,8 +69,6 @@ impl ClientError {
 #[derive(Debug, Clone)]
 pub struct Client {
     shared: Arc<Shared>,
-    /// The draft that calls are about; none for the platform's own knowledge.
-    draft: Option<HeaderValue>,
     /// Whether the token is one that the connector made for an account of its own.
     own_account: bool,
 }
@@ -92,6 +92,8 @@ struct Learned {
     version: Version,
     /// Names of variants that the platform refused, whatever its version says.
     refused: Vec<&'static str>,
+    /// STIX ids of markings that the account may use. Bounded: another one is asked for each time.
+    seen_markings: Vec<String>,
 }
 
 /// When a call is repeated.
@@ -137,7 +139,6 @@ impl Client {
             .redirect(redirect::Policy::none())
             .build()?;
         Ok(Self {
-            draft: None,
             own_account: false,
             shared: Arc::new(Shared {
                 http,
@@ -147,6 +148,7 @@ impl Client {
                 learned: Mutex::new(Learned {
                     version: Version::NEWEST,
                     refused: Vec::new(),
+                    seen_markings: Vec::new(),
                 }),
                 token_works: AtomicBool::new(false),
                 requests: AtomicU64::new(0),
@@ -159,7 +161,6 @@ impl Client {
     #[must_use]
     pub fn with_retry_base(self, retry_base: Duration) -> Self {
         Self {
-            draft: self.draft.clone(),
             own_account: self.own_account,
             shared: Arc::new(Shared {
                 http: self.shared.http.clone(),
@@ -169,21 +170,12 @@ impl Client {
                 learned: Mutex::new(Learned {
                     version: self.version(),
                     refused: Vec::new(),
+                    seen_markings: Vec::new(),
                 }),
                 token_works: AtomicBool::new(false),
                 requests: AtomicU64::new(0),
                 errors: AtomicU64::new(0),
             }),
-        }
-    }
-
-    /// The same client, whose calls see and change what is in the draft; without one, the platform's knowledge.
-    #[must_use]
-    pub fn in_draft(&self, draft: Option<&Draft>) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-            draft: draft.map(|draft| draft.header.clone()),
-            own_account: self.own_account,
         }
     }
 
@@ -314,6 +306,18 @@ impl Client {
         self.learned().refused.push(variant.name);
     }
 
+    pub(super) fn has_seen(&self, marking: &str) -> bool {
+        let learned = self.learned();
+        learned.seen_markings.iter().any(|seen| seen == marking)
+    }
+
+    pub(super) fn note_seen(&self, marking: &str) {
+        let seen = &mut self.learned().seen_markings;
+        if seen.len() < SEEN_MARKINGS && !seen.iter().any(|it| it == marking) {
+            seen.push(marking.to_owned());
+        }
+    }
+
     fn forget_refusals(&self, operation: &'static Operation) {
         let is_of_it = |name: &&str| operation.variants().iter().any(|it| it.name == *name);
         self.learned().refused.retain(|name| !is_of_it(name));
@@ -385,10 +389,6 @@ impl Client {
         request: reqwest::RequestBuilder,
     ) -> Result<Bytes, Error> {
         self.shared.requests.fetch_add(1, Ordering::Relaxed);
-        let request = match &self.draft {
-            Some(draft) => request.header(DRAFT_ID, draft),
-            None => request,
-        };
         let answer = answer_of(operation, request, &self.shared.redaction).await;
         if answer.is_err() {
             self.shared.errors.fetch_add(1, Ordering::Relaxed);

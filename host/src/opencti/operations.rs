@@ -108,6 +108,26 @@ pub static ABOUT: Operation = operation!("about" needs "APIACCESS_USETOKEN", "ab
 /// The account of the token, and what it may do.
 pub static ACCOUNT: Operation = operation!("me" needs "APIACCESS_USETOKEN", "account" since FIRST);
 
+/// The markings that the account may use.
+pub static ACCOUNT_MARKINGS: Operation =
+    operation!("me" needs "APIACCESS_USETOKEN", "account_markings" since FIRST);
+
+/// The groups of the account.
+pub static ACCOUNT_GROUPS: Operation =
+    operation!("me" needs "APIACCESS_USETOKEN", "account_groups" since FIRST);
+
+/// Finds a marking, whether the account may use it or not.
+pub static MARKING: Operation =
+    operation!("markingDefinition" needs "KNOWLEDGE", "marking" since FIRST);
+
+/// The markings of an object.
+pub static OBJECT_MARKINGS: Operation =
+    operation!("stixCoreObject" needs "KNOWLEDGE", "object_markings" since FIRST);
+
+/// Takes a marking off an object.
+pub static MARKING_REMOVE: Operation =
+    operation!("stixCoreObjectEdit" needs "KNOWLEDGE_KNUPDATE", "marking_remove" since FIRST);
+
 /// Announces the connector.
 pub static REGISTER: Operation = operation!(
     "registerConnector" needs "CONNECTORAPI",
@@ -241,6 +261,11 @@ pub static ARTIFACT_IMPORT: Operation = operation!(
 pub static OPERATIONS: &[&Operation] = &[
     &ABOUT,
     &ACCOUNT,
+    &ACCOUNT_MARKINGS,
+    &ACCOUNT_GROUPS,
+    &MARKING,
+    &OBJECT_MARKINGS,
+    &MARKING_REMOVE,
     &REGISTER,
     &REGISTER_WITH_S3,
     &PING,

@@ -210,6 +210,7 @@ pub(crate) fn connector() -> Connector {
             s3: None,
         },
         validate_before_import: false,
+        files_outside_draft: false,
         service_account: None,
         status: None,
     }

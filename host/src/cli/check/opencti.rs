@@ -4,13 +4,15 @@ use super::local::Basis;
 use super::report::Check;
 use super::{NO_NETWORK, Patience, REFUSED};
 use crate::cli::connect::USER_AGENT;
-use crate::opencti::{Account, Client, Error, Purpose, Registration, Version};
+use crate::opencti::{Account, Client, Error, Purpose, Registration, Sight, Version};
+use crate::pipeline::hidden_marking;
 
 const REACHED: &str = "opencti";
 const TOKEN: &str = "opencti-token";
 const VERSION: &str = "opencti-version";
 const CAPABILITIES: &str = "opencti-capabilities";
 const REGISTRATION: &str = "opencti-registration";
+const MARKINGS: &str = "opencti-markings";
 
 const NO_ACCOUNT: &str = "the account of the token is not known";
 
@@ -31,7 +33,7 @@ pub(super) struct Platform {
     pub(super) registration: Result<Registration, &'static str>,
 }
 
-/// Five lines.
+/// Six lines.
 pub(super) async fn check(basis: &Basis) -> (Vec<Check>, Usable) {
     let unusable = |first: Vec<Check>, reason| (skip_rest(first, reason), Err(reason));
     let Some(settings) = &basis.parts.opencti else {
@@ -105,6 +107,7 @@ pub(super) async fn check(basis: &Basis) -> (Vec<Check>, Usable) {
     }
     let (check, registration) = register(&client, patience, basis).await;
     checks.push(check);
+    checks.push(markings(&client, patience, basis).await);
     let platform = Platform {
         client,
         patience,
@@ -206,9 +209,55 @@ fn service_account(account: &Account) -> Check {
     Check::failed(CAPABILITIES, Some("OPENCTI_TOKEN"), words)
 }
 
+/// Whether the account may use the markings that the guest's settings choose.
+async fn markings(client: &Client, patience: Patience, basis: &Basis) -> Check {
+    let Some(pool) = &basis.guest else {
+        return Check::skipped(MARKINGS, "the guest, which names them, is not ready");
+    };
+    let connector = basis.parts.connector.as_ref();
+    if connector.is_some_and(|it| it.service_account.is_some()) {
+        return Check::skipped(MARKINGS, "`run` makes the account that must see them");
+    }
+    if connector.is_some_and(|it| it.sinks.queue.is_none()) {
+        return Check::skipped(MARKINGS, "no objects go to OpenCTI");
+    }
+    let preamble = match pool.with(|mapper| mapper.preamble()) {
+        Ok(Some(preamble)) => preamble,
+        Ok(None) => return Check::skipped(MARKINGS, "the guest does not tell them before it runs"),
+        Err(error) => return Check::failed(MARKINGS, Some("CONNECTOR_GUEST"), error),
+    };
+    let mut seen = Vec::new();
+    for marking in &preamble.markings {
+        let sight = match patience.wait(client.sight(&marking.id)).await {
+            Ok(Ok(sight)) => sight,
+            Ok(Err(error)) => return Check::failed(MARKINGS, error.setting(), error),
+            Err(late) => return Check::failed(MARKINGS, None, late),
+        };
+        if let Some(words) = hidden_marking(&sight, marking, pool.guest()) {
+            return Check::failed(MARKINGS, Some("OPENCTI_TOKEN"), words);
+        }
+        if sight == Sight::Unknown {
+            let words = format!(
+                "{} ({}) is not on OpenCTI: add it there, and allow it in a group of the account",
+                marking.name, marking.id
+            );
+            return Check::warning(MARKINGS, None, words);
+        }
+        seen.push(marking.name.as_str());
+    }
+    Check::ok(MARKINGS, format!("the account sees {}", seen.join(", ")))
+}
+
 /// The lines that are still missing, as skipped.
 fn skip_rest(mut checks: Vec<Check>, reason: &str) -> Vec<Check> {
-    let names = [REACHED, TOKEN, VERSION, CAPABILITIES, REGISTRATION];
+    let names = [
+        REACHED,
+        TOKEN,
+        VERSION,
+        CAPABILITIES,
+        REGISTRATION,
+        MARKINGS,
+    ];
     let rest = names.into_iter().skip(checks.len());
     checks.extend(rest.map(|name| Check::skipped(name, reason)));
     checks
