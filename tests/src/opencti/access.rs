@@ -20,7 +20,10 @@ fn needed(field: &str) -> &'static [&'static str] {
         "workEdit" => &["CONNECTORAPI", "MODULES_MODMANAGE"],
         "connector" | "work" | "isWorkAlive" => &["MODULES"],
         "resetStateConnector" => &["MODULES_MODMANAGE"],
-        "stixCoreObject" | "stixCyberObservables" | "incidents" => &["KNOWLEDGE"],
+        "stixCoreObjectEdit" => &["KNOWLEDGE_KNUPDATE"],
+        "markingDefinition" | "stixCoreObject" | "stixCyberObservables" | "incidents" => {
+            &["KNOWLEDGE"]
+        }
         "artifactImport" | "draftWorkspaceAdd" => &["KNOWLEDGE_KNUPDATE"],
         "draftWorkspace" => &["KNOWLEDGE"],
         "groups" | "users" | "userAdd" | "userAdminTokenAdd" | "userAdminTokenRevoke" => {

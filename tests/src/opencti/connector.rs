@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::error::PlatformError;
 use super::platform::Platform;
+use super::sight::judge_registration;
 
 /// How long a connector counts as active without a ping.
 const ACTIVE: SignedDuration = SignedDuration::from_mins(5);
@@ -84,6 +85,7 @@ impl Platform {
                 pings: 0,
                 stale_answers: 0,
             });
+        judge_registration(&connector.registration, input)?;
         connector.registration = input.clone();
         connector.updated_at = now;
         connector.user_id = user_id.to_owned();

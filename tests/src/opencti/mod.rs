@@ -21,6 +21,7 @@ mod query;
 mod resolver;
 mod schema;
 mod server;
+mod sight;
 mod store;
 #[cfg(test)]
 mod tests;

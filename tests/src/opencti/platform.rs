@@ -79,6 +79,8 @@ pub struct Platform {
     /// Those that the worker met.
     pub(crate) marks_taken: BTreeSet<u64>,
     pub(crate) refusals: Vec<Refusal>,
+    /// STIX ids of the markings that the account may not use.
+    pub hidden_markings: BTreeSet<String>,
     last_instant: i64,
 }
 
@@ -115,6 +117,7 @@ impl Platform {
             marks: 0,
             marks_taken: BTreeSet::new(),
             refusals: Vec::new(),
+            hidden_markings: BTreeSet::new(),
             last_instant: 0,
         }
     }
@@ -170,7 +173,8 @@ impl Platform {
             .collect();
         json!({
             "id": user.id, "name": "Connector", "user_email": "connector@simulator.example",
-            "capabilities": capabilities,
+            "capabilities": capabilities, "allowed_marking": self.allowed_markings(),
+            "groups": self.groups_of_account(),
         })
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::error::PlatformError;
 use super::platform::Platform;
+use super::sight::object_markings;
 use super::store::Stored;
 
 /// The page size where none is asked for.
@@ -202,6 +203,7 @@ pub(super) fn node(stored: &Stored) -> Result<Value, PlatformError> {
         "spec_version": "2.1",
         "created_at": stored.created_at,
         "updated_at": stored.updated_at,
+        "objectMarking": object_markings(object),
         "x_opencti_score": object["x_opencti_score"],
         "observable_value": shown.or(first_hash).unwrap_or_default(),
         "hashes": hashes,

@@ -77,6 +77,7 @@ impl<'p> Root<'p> {
             "isWorkAlive" => Ok(json!(platform.work(id).is_some())),
             "stixCoreObject" => platform.core_object(draft, id),
             "stixCyberObservables" => platform.observables(draft, arguments),
+            "markingDefinition" => Ok(platform.marking_json(id)),
             "incidents" => platform.incidents(draft, arguments),
             "draftWorkspace" => Ok(platform.draft_json(id)),
             "groups" => platform.groups_json(&arguments["filters"]),
@@ -178,6 +179,12 @@ impl ObjectValue for Root<'_> {
                 id: text(&arguments, "id").to_owned(),
             }));
         }
+        if field == "stixCoreObjectEdit" {
+            return Ok(ResolvedValue::object(ObjectEdit {
+                root: self,
+                id: text(&arguments, "id").to_owned(),
+            }));
+        }
         let value = match self.kind {
             OperationType::Mutation => self.mutation(field, &arguments)?,
             _ => self.query(field, &arguments)?,
@@ -206,6 +213,33 @@ impl ObjectValue for WorkEdit<'_, '_> {
             .platform
             .edit(|platform| platform.edit_work(&self.id, field, &arguments))?;
         Ok(ResolvedValue::leaf(self.id.as_str()))
+    }
+}
+
+/// `stixCoreObjectEdit(id)`, of which markings alone are taken off.
+struct ObjectEdit<'r, 'p> {
+    root: &'r Root<'p>,
+    id: String,
+}
+
+impl ObjectValue for ObjectEdit<'_, '_> {
+    fn type_name(&self) -> &str {
+        "StixCoreObjectEditMutations"
+    }
+
+    fn resolve_field<'a>(
+        &'a self,
+        info: &'a ResolveInfo<'a>,
+    ) -> Result<ResolvedValue<'a>, FieldError> {
+        let arguments = arguments(info);
+        if arguments["relationship_type"] != "object-marking" {
+            return Err(unanswered(info.field_name()).into());
+        }
+        let object = self
+            .root
+            .platform
+            .edit(|platform| platform.remove_marking(&self.id, text(&arguments, "toId")))?;
+        Ok(project(info, Cow::Owned(object)))
     }
 }
 

@@ -74,6 +74,12 @@ impl Store {
             .and_then(|position| self.objects.get(*position))
     }
 
+    pub(crate) fn object_mut(&mut self, id: &str) -> Option<&mut Value> {
+        let position = self.positions.get(id)?;
+        let stored = self.objects.get_mut(*position)?;
+        Some(&mut stored.object)
+    }
+
     /// Can a reference to this id be resolved?
     #[must_use]
     pub fn knows(&self, id: &str) -> bool {
