@@ -244,14 +244,14 @@ impl Client {
     /// The variant of the operation that the platform takes.
     pub(super) fn variant(&self, operation: &'static Operation) -> Result<&'static Variant, Error> {
         let learned = self.learned();
-        let known = operation
+        let mut known = operation
             .variants()
             .iter()
             .filter(|variant| variant.since <= learned.version);
+        let oldest = known.clone().next_back();
         known
-            .clone()
             .find(|variant| !learned.refused.contains(&variant.name))
-            .or_else(|| known.last())
+            .or(oldest)
             .ok_or_else(|| Error::Missing {
                 operation,
                 version: learned.version,
