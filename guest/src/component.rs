@@ -1,8 +1,8 @@
 //! The component's exports: each hands over to the library function of the same name.
 
 use crate::contract::{
-    Answer, Explanation, Failure, Feed, Guest, GuestMapper, Item, MapperBorrow, MapperHandle,
-    Problem, Question, Remark, Setting, Timestamp, Verdict,
+    Announcement, Answer, Explanation, Failure, Feed, Guest, GuestMapper, Item, MapperBorrow,
+    MapperHandle, Problem, Question, Remark, Setting, Timestamp, Verdict,
 };
 use crate::mapper::Mapper;
 
@@ -41,6 +41,12 @@ impl GuestMapper for Mapper {
 
     fn digest(&self, question: Question, document: String) -> Result<String, Failure> {
         Mapper::digest(self, &question, &document)
+    }
+}
+
+impl Announcement for Component {
+    fn preamble(mapper: MapperBorrow<'_>) -> String {
+        mapper.get::<Mapper>().preamble()
     }
 }
 

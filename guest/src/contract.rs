@@ -10,7 +10,7 @@
 )]
 mod generated {
     wit_bindgen::generate!({
-        world: "explaining-connector",
+        world: "announcing-connector",
         path: "../wit",
         additional_derives: [PartialEq],
     });
@@ -30,6 +30,7 @@ pub(crate) use generated::exports::cti::connector::explanation::Guest as Explana
 pub(crate) use generated::exports::cti::connector::mapping::{
     Guest, GuestMapper, Mapper as MapperHandle, MapperBorrow,
 };
+pub(crate) use generated::exports::cti::connector::preamble::Guest as Announcement;
 
 impl Remark {
     pub(crate) fn new(severity: Severity, message: String) -> Self {

@@ -80,6 +80,14 @@ impl Mapper {
         Ok(filter::explain(&self.settings, &notification, now))
     }
 
+    /// What all emissions have in common: the JSON of `preamble` in the contract.
+    #[must_use]
+    pub fn preamble(&self) -> String {
+        let files = self.settings.upload_artifact;
+        self.preamble
+            .announce("TLP_LEVEL", files.then_some("UPLOAD_ARTIFACT"))
+    }
+
     /// The part of a looked-up document that `question` asks for.
     ///
     /// # Errors

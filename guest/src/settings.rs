@@ -160,6 +160,8 @@ struct Description {
 #[derive(Serialize)]
 struct Connector {
     name: &'static str,
+    /// That of `__metadata__/connector_manifest.json`.
+    slug: &'static str,
     scope: &'static [&'static str],
     environment_prefix: &'static str,
     config_sections: &'static [&'static str],
@@ -174,6 +176,7 @@ pub fn describe() -> String {
         version: env!("CARGO_PKG_VERSION"),
         connector: Connector {
             name: "VirusTotal Livehunt Notifications",
+            slug: "virustotal-livehunt",
             scope: &["StixFile", "Indicator", "Incident"],
             environment_prefix: "VIRUSTOTAL_LIVEHUNT_NOTIFICATIONS",
             config_sections: &["virustotal_livehunt_notifications", "virustotal"],

@@ -27,11 +27,12 @@ pub async fn run(
     let mut last = None;
     let mut resets = pipeline.keeper.resets();
     loop {
-        // What was reset so far is known to the run that begins now.
-        resets.mark_unchanged();
         if stop.is_cancelled() {
             return last;
         }
+        learn_of_reset(pipeline).await;
+        // What was reset so far is known to the run that begins now.
+        resets.mark_unchanged();
         if !is_held_back(pipeline, connector).await {
             let report = run_once(pipeline, connector, stop, observer, *back_fill).await;
             let end = report.end.clone();
@@ -55,6 +56,15 @@ pub async fn run(
             _ = resets.changed() => {}
             () = tokio::time::sleep(connector.period) => {}
         }
+    }
+}
+
+/// Pings, so that the run that begins now does not go on from a state that was reset since the last ping
+/// (platform.md P3). Where the platform does not answer, the run begins all the same: a reset shows when it saves its
+/// state.
+async fn learn_of_reset(pipeline: &Pipeline) {
+    if let Err(error) = pipeline.keeper.ping().await {
+        tracing::debug!(%error, "cannot ask for a reset before the run");
     }
 }
 

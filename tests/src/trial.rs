@@ -103,11 +103,28 @@ impl Trial {
         Ok(trial)
     }
 
+    /// Notifications of files for a platform of another kind.
+    ///
+    /// # Errors
+    /// When a simulator cannot be started.
+    pub async fn on(notifications: usize, options: opencti::Options) -> Result<Self> {
+        let scenario = Scenario {
+            mixed: false,
+            bodies: false,
+            ..Scenario::of_today(notifications)
+        };
+        Self::between(scenario.world(), options).await
+    }
+
     async fn of(world: virustotal::World) -> Result<Self> {
+        Self::between(world, opencti::Options::default()).await
+    }
+
+    async fn between(world: virustotal::World, options: opencti::Options) -> Result<Self> {
         let ids = world.notifications.iter().map(|it| it.id.clone()).collect();
         let newest = world.notifications.iter().map(|it| it.date).max();
         let virustotal = virustotal::Server::start(world).await?;
-        let platform = opencti::Server::start(opencti::Options::default()).await?;
+        let platform = opencti::Server::start(options).await?;
         let cache = workspace().join("target/tmp/guest-cache");
         let host = Host::new(&virustotal, &platform)?
             .variable("CONNECTOR_GUEST_CACHE", cache.display().to_string());

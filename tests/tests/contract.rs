@@ -116,6 +116,7 @@ async fn a_guest_of_contract_1_0_works_in_every_function() {
     };
     assert!(emission.acknowledge);
     assert!(!pool.guest().explains());
+    assert!(!pool.guest().announces());
     assert_eq!(
         emission.objects[0].document,
         r#"{"type":"identity","id":"identity--00000000-0000-5000-8000-000000000000","name":"good morning","lookup":"part of a document","artifact-known":"absent"}"#
@@ -179,7 +180,7 @@ fn versions_inside_the_major_one_run_as_long_as_they_mean_the_same() {
         (
             vec![NEWER, OTHER_RECORD],
             Some(
-                "speaks cti:connector@1.7.3 and needs what cti:connector@1.1.0, which this host serves, does not have: ",
+                "speaks cti:connector@1.7.3 and needs what cti:connector@1.2.0, which this host serves, does not have: ",
             ),
         ),
     ];

@@ -110,6 +110,9 @@ fn the_catalog_is_of_the_form_that_the_platform_reads() {
     // Those of the Python connector, whose contract would be taken for ours or ours for it.
     let python = "virustotal-livehunt-notifications";
     assert_ne!(contract["slug"], python);
+    // By the slug that it registers with, the platform knows which contract a connector is of.
+    let guest: Value = serde_json::from_str(&livehunt::describe()).unwrap();
+    assert_eq!(guest["connector"]["slug"], contract["slug"]);
     let image = contract["container_image"].as_str().unwrap();
     assert!(!image.ends_with(python), "{image}");
 }

@@ -77,7 +77,7 @@ fn text(path: &Path) -> String {
 /// Waits for what the connector says of the platform, which it would ask for ever, and ends it.
 async fn refusal_of_the_platform(host: &Host) -> Result<Finished> {
     let mut running = host.start(&["run", "--once"])?;
-    running.until_logged("OpenCTI cannot be used").await?;
+    running.until_logged("cannot use OpenCTI").await?;
     running.terminate()?;
     running.finish().await
 }

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
 use super::platform::{self, MAX_KNOWN, OnPlatform};
 use super::{AUTHOR_NAME, answer_to, text};
 use crate::contract::{Answer, Question, Remark, Severity, StixObject};
@@ -44,6 +46,52 @@ impl Preamble {
             tlp,
             confidence,
         }
+    }
+}
+
+/// The JSON of `preamble` in the contract.
+#[derive(Serialize)]
+struct Announced<'a> {
+    author: AnnouncedAuthor<'a>,
+    markings: [AnnouncedMarking<'a>; 1],
+    files: Option<AnnouncedFiles<'a>>,
+}
+
+#[derive(Serialize)]
+struct AnnouncedAuthor<'a> {
+    id: &'a str,
+    markings: [&'a str; 0],
+}
+
+#[derive(Serialize)]
+struct AnnouncedMarking<'a> {
+    id: &'a str,
+    name: &'a str,
+    setting: &'a str,
+}
+
+#[derive(Serialize)]
+struct AnnouncedFiles<'a> {
+    setting: &'a str,
+}
+
+impl Preamble {
+    /// What all emissions have in common. `marking_setting` chooses the marking, `files_setting` wants files, if so.
+    pub(crate) fn announce(&self, marking_setting: &str, files_setting: Option<&str>) -> String {
+        let announced = Announced {
+            author: AnnouncedAuthor {
+                id: &self.author,
+                markings: [],
+            },
+            markings: [AnnouncedMarking {
+                id: self.tlp.id(),
+                name: self.tlp.definition(),
+                setting: marking_setting,
+            }],
+            files: files_setting.map(|setting| AnnouncedFiles { setting }),
+        };
+        #[expect(clippy::expect_used, reason = "texts always serialise")]
+        serde_json::to_string(&announced).expect("a preamble is JSON")
     }
 }
 

@@ -36,7 +36,7 @@ impl Tlp {
         }
     }
 
-    fn definition(self) -> &'static str {
+    pub(crate) fn definition(self) -> &'static str {
         match self {
             Self::Clear => "TLP:CLEAR",
             Self::Green => "TLP:GREEN",

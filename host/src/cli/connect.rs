@@ -91,6 +91,7 @@ impl Peers {
             connector_name: connector.name.clone(),
             limit: settings.source.limit.map(Into::into),
             validate_before_import: connector.validate_before_import,
+            files_outside_draft: connector.files_outside_draft,
             guests,
             source,
             platform,

@@ -11,7 +11,6 @@ use crate::config::{Http, Settings};
 use crate::date::date;
 use crate::opencti::{SIGN_OF_LIFE, Seen};
 use crate::pipeline::{End, Pipeline};
-use crate::runtime::Live;
 use crate::state::{FailedItem, State, Unreadable};
 use crate::telemetry::Level;
 
@@ -40,7 +39,7 @@ pub(super) fn retry(setup: &Setup, arguments: &RetryArguments) -> anyhow::Result
     let http = Http::new(&setup.raw)?;
     let (guest, chooser) = setup.guest()?;
     let settings = setup.settings(&guest)?;
-    let guests = Live::new(chooser.workshop().open(&guest)?);
+    let guests = Setup::live(&settings.connector, &guest, &chooser)?;
     connect::runtime()?.block_on(async {
         let peers = Peers::new(&settings, &http)?;
         peers.platform.read_version().await?;

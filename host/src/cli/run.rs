@@ -64,7 +64,7 @@ fn run_logged(
     let (guest, chooser) = setup.choose_guest(&found)?;
     let mut settings = setup.settings(&guest)?;
     settings.connector.run_and_terminate |= arguments.once;
-    let guests = Live::new(chooser.workshop().open(&guest)?);
+    let guests = Setup::live(&settings.connector, &guest, &chooser)?;
     let source = finder.source().clone();
     let exchange = Exchange::new(finder, chooser, guests.clone());
     connect::runtime()?.block_on(async {
@@ -106,6 +106,7 @@ async fn connect_and_run(
     };
     drop(shift);
     let pipeline = peers.pipeline(&settings, http, guests, &registration)?;
+    pipeline.heal_author().await;
     let mut observers: Vec<Box<dyn Observer>> = Vec::new();
     if connector.status.is_some() {
         board.connected(status::Peers {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use crate::config::{self, FileError, GuestSettings, Http, Raw, Settings};
+use crate::config::{self, Connector, FileError, GuestSettings, Http, Raw, Settings};
 use crate::guest_source::{Finder, Found, GuestSource, Registry};
-use crate::runtime::{Engine, Guest, Limits};
+use crate::pipeline::FilesInDraft;
+use crate::runtime::{Engine, Guest, Limits, Live};
 use crate::swap::{Chooser, NoGuest, Workshop, defaults};
 use crate::telemetry::{self, Level, Troubles};
 
@@ -83,6 +84,19 @@ impl Setup {
             tracing::warn!("{warning}");
         }
         Ok(settings)
+    }
+
+    /// The guest at work with its settings, unless those of host and guest do not go together.
+    pub(super) fn live(
+        connector: &Connector,
+        guest: &Guest,
+        chooser: &Chooser,
+    ) -> anyhow::Result<Live> {
+        let pool = chooser.workshop().open(guest)?;
+        match FilesInDraft::of(connector, &pool)? {
+            Some(refused) => Err(refused.into()),
+            None => Ok(Live::new(pool)),
+        }
     }
 
     /// Who looks at the guest's source.

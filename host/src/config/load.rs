@@ -21,6 +21,8 @@ use crate::telemetry::Level;
 pub struct GuestDefaults {
     /// Default of `CONNECTOR_NAME`.
     pub name: String,
+    /// Name in OpenCTI's catalogs.
+    pub slug: Option<String>,
     /// Default of `CONNECTOR_SCOPE`.
     pub scope: Vec<String>,
     /// Prefix of the guest's settings, without the last underscore.
@@ -252,17 +254,22 @@ impl Reader<'_> {
             .unwrap_or(500.0);
         let sinks = self.sinks();
         let validate_before_import = self.validate_before_import(sinks.as_ref());
+        let files_outside_draft = self
+            .boolean("CONNECTOR_FILES_OUTSIDE_DRAFT")
+            .unwrap_or(false);
         let service_account = self.service_account();
         let status = self.status();
         Some(Connector {
             id: id?,
             name,
+            slug: self.guest.slug.clone(),
             scope,
             period,
             run_and_terminate: run_and_terminate || period.is_zero(),
             queue_threshold,
             sinks: sinks?,
             validate_before_import,
+            files_outside_draft,
             service_account,
             status,
         })

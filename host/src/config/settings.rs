@@ -68,6 +68,8 @@ pub struct Connector {
     pub id: String,
     /// Name shown on the platform.
     pub name: String,
+    /// Name in OpenCTI's catalogs, as the guest says it; for information.
+    pub slug: Option<String>,
     /// Entity types that it brings, for information.
     pub scope: Vec<String>,
     /// Time from the end of a run to the next; zero means one run.
@@ -80,6 +82,8 @@ pub struct Connector {
     pub sinks: Sinks,
     /// Whether what runs bring waits in a draft until a human has validated it.
     pub validate_before_import: bool,
+    /// Whether files go past the draft, straight to the platform's knowledge: `CONNECTOR_FILES_OUTSIDE_DRAFT`.
+    pub files_outside_draft: bool,
     /// The account to make on the platform and to work as, if any: `CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT`.
     pub service_account: Option<ServiceAccount>,
     /// Where metrics and status are served, if they are: `CONNECTOR_EXPOSE_METRICS`.

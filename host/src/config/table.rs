@@ -222,6 +222,11 @@ pub const HOST_SETTINGS: &[HostSetting] = &[
         "Whether what a run brings waits in a draft, one a run, until a human has validated it. Needs OpenCTI 6.4 and `CONNECTOR_QUEUE_PROTOCOL=amqp`.",
     ),
     boolean(
+        "CONNECTOR_FILES_OUTSIDE_DRAFT",
+        "false",
+        "With `CONNECTOR_VALIDATE_BEFORE_IMPORT`: whether files are copied past the draft, straight to the platform, where they are seen before a human has validated anything. OpenCTI cannot validate a draft that holds a file, so without it the connector does not start where the guest copies files.",
+    ),
+    boolean(
         "CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT",
         "false",
         "Whether the connector makes an account of its own, with the rights of an administrator's token in `OPENCTI_TOKEN`, and works as that. Needs OpenCTI 7.260224.0.",

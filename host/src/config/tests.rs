@@ -21,6 +21,7 @@ const REQUIRED: [(&str, &str); 4] = [
 
 fn guest() -> GuestDefaults {
     GuestDefaults {
+        slug: None,
         name: "A feed".to_owned(),
         scope: vec!["Incident".to_owned(), "StixFile".to_owned()],
         environment_prefix: "FEED".to_owned(),

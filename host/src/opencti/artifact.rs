@@ -5,12 +5,13 @@ use std::time::Duration;
 use reqwest::Body;
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::multipart::{Form, Part};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::client::{Client, Retry};
 use super::error::{Code, Error};
-use super::operations::{ARTIFACT_IMPORT, ARTIFACT_KNOWN};
+use super::operations::{ACCOUNT, ARTIFACT_IMPORT, ARTIFACT_KNOWN};
 
 /// The platform's own limit for a request.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(20 * 60);
@@ -140,8 +141,36 @@ impl Client {
             && error.code() == Some(&Code::ValidationFailed)
             && ARTIFACT_IMPORT.oldest() != Some(variant)
         {
-            self.remember_refusal(&ARTIFACT_IMPORT, error);
+            self.remember_refusal(&ARTIFACT_IMPORT, variant, error);
         }
-        Ok(result?.artifact_import.standard_id)
+        match result {
+            Err(error) if error.refuses_token() && self.token_has_worked() => {
+                Err(self.if_believed(error).await)
+            }
+            result => Ok(result?.artifact_import.standard_id),
+        }
+    }
+
+    /// The bytes cannot be sent again here, so that a refusal of the token is doubted by another question: where the
+    /// platform answers that, the upload is worth another try.
+    async fn if_believed(&self, refusal: Error) -> Error {
+        let asked: Result<IgnoredAny, Error> = self
+            .call(&ACCOUNT, Retry::Transient, |_| serde_json::Map::new())
+            .await;
+        match (asked, refusal) {
+            (
+                Ok(_),
+                Error::GraphQl {
+                    operation,
+                    code,
+                    message,
+                },
+            ) => Error::GraphQl {
+                operation,
+                code: Code::Internal(code.to_string()),
+                message,
+            },
+            (_, refusal) => refusal,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! GraphQL over HTTP.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +15,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{answer_of, delay_after, parse};
-use super::draft::Draft;
 use super::error::{Code, Error};
 use super::operations::{ABOUT, Operation, Variant};
 use super::version::Version;
@@ -29,6 +28,12 @@ const RETRY_BASE: Duration = Duration::from_secs(1);
 /// With these, eight tries take about two minutes: a platform or a broker restarts in that time.
 const RETRY_TIMES: usize = 7;
 const RETRY_LONGEST: Duration = Duration::from_secs(30);
+/// How often a token that has worked may be refused in a row before that is believed: six tries take about 45 seconds.
+/// An overloaded platform answers so for some seconds (platform.md P4).
+const DOUBTED_REFUSALS: usize = 5;
+
+/// Markings that are remembered as seen; platforms have about ten.
+const SEEN_MARKINGS: usize = 64;
 
 /// Without it, a human who works in a draft with the connector's account would trap the connector in that
 /// draft (protocol section 1).
@@ -64,8 +69,6 @@ impl ClientError {
 #[derive(Debug, Clone)]
 pub struct Client {
     shared: Arc<Shared>,
-    /// The draft that calls are about; none for the platform's own knowledge.
-    draft: Option<HeaderValue>,
     /// Whether the token is one that the connector made for an account of its own.
     own_account: bool,
 }
@@ -77,6 +80,8 @@ struct Shared {
     redaction: Redaction,
     retry_base: Duration,
     learned: Mutex<Learned>,
+    /// Whether the platform has answered to the token, and did not refuse it for good since.
+    token_works: AtomicBool,
     requests: AtomicU64,
     errors: AtomicU64,
 }
@@ -85,8 +90,10 @@ struct Shared {
 #[derive(Debug)]
 struct Learned {
     version: Version,
-    /// Names of operations whose newer variant the platform refused, whatever its version says.
-    oldest_only: Vec<&'static str>,
+    /// Names of variants that the platform refused, whatever its version says.
+    refused: Vec<&'static str>,
+    /// STIX ids of markings that the account may use. Bounded: another one is asked for each time.
+    seen_markings: Vec<String>,
 }
 
 /// When a call is repeated.
@@ -132,7 +139,6 @@ impl Client {
             .redirect(redirect::Policy::none())
             .build()?;
         Ok(Self {
-            draft: None,
             own_account: false,
             shared: Arc::new(Shared {
                 http,
@@ -141,8 +147,10 @@ impl Client {
                 retry_base: RETRY_BASE,
                 learned: Mutex::new(Learned {
                     version: Version::NEWEST,
-                    oldest_only: Vec::new(),
+                    refused: Vec::new(),
+                    seen_markings: Vec::new(),
                 }),
+                token_works: AtomicBool::new(false),
                 requests: AtomicU64::new(0),
                 errors: AtomicU64::new(0),
             }),
@@ -153,7 +161,6 @@ impl Client {
     #[must_use]
     pub fn with_retry_base(self, retry_base: Duration) -> Self {
         Self {
-            draft: self.draft.clone(),
             own_account: self.own_account,
             shared: Arc::new(Shared {
                 http: self.shared.http.clone(),
@@ -162,21 +169,13 @@ impl Client {
                 retry_base,
                 learned: Mutex::new(Learned {
                     version: self.version(),
-                    oldest_only: Vec::new(),
+                    refused: Vec::new(),
+                    seen_markings: Vec::new(),
                 }),
+                token_works: AtomicBool::new(false),
                 requests: AtomicU64::new(0),
                 errors: AtomicU64::new(0),
             }),
-        }
-    }
-
-    /// The same client, whose calls see and change what is in the draft; without one, the platform's knowledge.
-    #[must_use]
-    pub fn in_draft(&self, draft: Option<&Draft>) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-            draft: draft.map(|draft| draft.header.clone()),
-            own_account: self.own_account,
         }
     }
 
@@ -237,7 +236,7 @@ impl Client {
         let mut learned = self.learned();
         if learned.version != version {
             learned.version = version;
-            learned.oldest_only.clear();
+            learned.refused.clear();
         }
         Ok(version)
     }
@@ -245,14 +244,14 @@ impl Client {
     /// The variant of the operation that the platform takes.
     pub(super) fn variant(&self, operation: &'static Operation) -> Result<&'static Variant, Error> {
         let learned = self.learned();
-        if learned.oldest_only.contains(&operation.name) {
-            // The list holds only operations that have an oldest variant.
-            if let Some(oldest) = operation.oldest() {
-                return Ok(oldest);
-            }
-        }
-        operation
-            .for_version(learned.version)
+        let mut known = operation
+            .variants()
+            .iter()
+            .filter(|variant| variant.since <= learned.version);
+        let oldest = known.clone().next_back();
+        known
+            .find(|variant| !learned.refused.contains(&variant.name))
+            .or(oldest)
             .ok_or_else(|| Error::Missing {
                 operation,
                 version: learned.version,
@@ -263,38 +262,65 @@ impl Client {
     }
 
     /// Calls an operation in the variant that fits the platform. A platform that refuses the variant all
-    /// the same is asked once more in the oldest, and only in that from then on.
+    /// the same is asked in the next older one, and only in that from then on. Where it refuses all of them, the
+    /// form is not what it minds: then the first refusal is the error.
     pub(super) async fn call<V: Serialize, A: DeserializeOwned>(
         &self,
         operation: &'static Operation,
         retry: Retry,
         variables: impl Fn(&'static Variant) -> V,
     ) -> Result<A, Error> {
-        let variant = self.variant(operation)?;
-        let result = self
-            .call_variant(operation, variant, retry, &variables(variant))
-            .await;
-        match (result, operation.oldest()) {
-            (Err(error), Some(oldest))
-                if error.code() == Some(&Code::ValidationFailed) && oldest != variant =>
-            {
-                self.remember_refusal(operation, &error);
-                self.call_variant(operation, oldest, retry, &variables(oldest))
-                    .await
-            }
-            (result, _) => result,
+        let mut variant = self.variant(operation)?;
+        let mut first_refusal = None;
+        loop {
+            let result = self
+                .call_variant(operation, variant, retry, &variables(variant))
+                .await;
+            let error = match result {
+                Err(error) if error.code() == Some(&Code::ValidationFailed) => error,
+                result => return result,
+            };
+            let Some(older) = operation.older_than(variant) else {
+                self.forget_refusals(operation);
+                return Err(first_refusal.unwrap_or(error));
+            };
+            self.remember_refusal(operation, variant, &error);
+            first_refusal.get_or_insert(error);
+            variant = older;
         }
     }
 
-    /// Notes that the platform takes only the oldest variant of the operation.
-    pub(super) fn remember_refusal(&self, operation: &'static Operation, error: &Error) {
+    /// Notes that the platform does not take this variant of the operation.
+    pub(super) fn remember_refusal(
+        &self,
+        operation: &'static Operation,
+        variant: &'static Variant,
+        error: &Error,
+    ) {
         tracing::warn!(
             operation = operation.name,
             version = %self.version(),
             %error,
-            "OpenCTI does not take the operation as its version would: the oldest form is used from now on"
+            "OpenCTI does not take the operation as its version would: an older form is used from now on"
         );
-        self.learned().oldest_only.push(operation.name);
+        self.learned().refused.push(variant.name);
+    }
+
+    pub(super) fn has_seen(&self, marking: &str) -> bool {
+        let learned = self.learned();
+        learned.seen_markings.iter().any(|seen| seen == marking)
+    }
+
+    pub(super) fn note_seen(&self, marking: &str) {
+        let seen = &mut self.learned().seen_markings;
+        if seen.len() < SEEN_MARKINGS && !seen.iter().any(|it| it == marking) {
+            seen.push(marking.to_owned());
+        }
+    }
+
+    fn forget_refusals(&self, operation: &'static Operation) {
+        let is_of_it = |name: &&str| operation.variants().iter().any(|it| it.name == *name);
+        self.learned().refused.retain(|name| !is_of_it(name));
     }
 
     async fn call_variant<V: Serialize, A: DeserializeOwned>(
@@ -313,12 +339,17 @@ impl Client {
             operation,
             reason: format!("the request cannot be written as JSON: {error}"),
         })?;
+        let mut refusals = 0;
         let answer = (|| self.post(operation, body.clone()))
             .retry(self.backoff())
             .when(|error| match retry {
+                Retry::Never => false,
+                _ if error.refuses_token() => {
+                    refusals += 1;
+                    self.doubts_refusal(refusals)
+                }
                 Retry::Transient => error.is_transient(),
                 Retry::WithoutEffect => error.had_no_effect(),
-                Retry::Never => false,
             })
             .adjust(|error, delay| delay.and_then(|delay| delay_after(error, delay)))
             .notify(|error, delay| {
@@ -326,6 +357,20 @@ impl Client {
             })
             .await?;
         parse(operation, &answer)
+    }
+
+    /// Whether a refusal of the token, the so manieth in a row, may still be that of an overloaded platform. One that is
+    /// believed makes the next one count at once, until the token has worked again.
+    fn doubts_refusal(&self, refusals: usize) -> bool {
+        let doubts = refusals <= DOUBTED_REFUSALS && self.token_has_worked();
+        if !doubts {
+            self.shared.token_works.store(false, Ordering::Relaxed);
+        }
+        doubts
+    }
+
+    pub(super) fn token_has_worked(&self) -> bool {
+        self.shared.token_works.load(Ordering::Relaxed)
     }
 
     async fn post(&self, operation: &'static Operation, body: Bytes) -> Result<Bytes, Error> {
@@ -344,13 +389,12 @@ impl Client {
         request: reqwest::RequestBuilder,
     ) -> Result<Bytes, Error> {
         self.shared.requests.fetch_add(1, Ordering::Relaxed);
-        let request = match &self.draft {
-            Some(draft) => request.header(DRAFT_ID, draft),
-            None => request,
-        };
         let answer = answer_of(operation, request, &self.shared.redaction).await;
         if answer.is_err() {
             self.shared.errors.fetch_add(1, Ordering::Relaxed);
+        } else if operation.name != ABOUT.name {
+            // Older releases tell their version to everybody.
+            self.shared.token_works.store(true, Ordering::Relaxed);
         }
         match self.own_account {
             true => answer.map_err(Error::of_own_account),

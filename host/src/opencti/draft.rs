@@ -1,6 +1,5 @@
 //! Drafts, in which what a run brings waits until a human has validated it (protocol section 10).
 
-use reqwest::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 
 use super::client::{Client, Retry};
@@ -11,8 +10,6 @@ use super::operations::{DRAFT_ADD, DRAFT_STATUS};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     id: String,
-    /// The id as it stands in the header `opencti-draft-id`.
-    pub(super) header: HeaderValue,
 }
 
 impl Draft {
@@ -73,11 +70,7 @@ impl Client {
             })
             .await?;
         let id = answer.draft_workspace_add.id;
-        let header = HeaderValue::from_str(&id).map_err(|error| Error::Shape {
-            operation: &DRAFT_ADD,
-            reason: format!("the id cannot stand in a header: {error}"),
-        })?;
-        Ok(Draft { id, header })
+        Ok(Draft { id })
     }
 
     /// Whether the draft still takes something: it is there, and nobody has validated it. Where that cannot be asked

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::network_failure::NetworkFailure;
+use super::operations::REGISTER;
 use super::{Operation, Version};
 
 /// Why a call failed. Each says which setting to look at.
@@ -36,7 +37,7 @@ pub enum Error {
         excerpt: Excerpt,
     },
     /// A GraphQL error.
-    #[error("{operation} failed: {code}: {message}{}", code_advice(.code, .operation))]
+    #[error("{operation} failed: {code}: {message}{}", code_advice(.code, .operation, .message))]
     GraphQl {
         /// What was asked.
         operation: &'static Operation,
@@ -149,6 +150,17 @@ impl Code {
     }
 }
 
+impl Code {
+    /// Whether an error with this code and these words passes without anybody's doing.
+    fn passes(&self, message: &str) -> bool {
+        match self {
+            Self::Lock | Self::Internal(_) => true,
+            Self::Functional => message.contains("Too many requests"),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -174,13 +186,24 @@ impl Error {
         match self {
             Self::Network { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 429 | 500..),
-            Self::GraphQl { code, message, .. } => match code {
-                Code::Lock | Code::Internal(_) => true,
-                Code::Functional => message.contains("Too many requests"),
-                _ => false,
-            },
+            Self::GraphQl { code, message, .. } => code.passes(message),
             _ => false,
         }
+    }
+
+    /// Whether waiting cannot help: somebody must change a setting, the account's role, or what stands between.
+    #[must_use]
+    pub fn needs_change(&self) -> bool {
+        self.is_configuration() || !self.is_transient()
+    }
+
+    /// Whether the platform says that nobody is logged in with this token.
+    #[must_use]
+    pub(super) fn refuses_token(&self) -> bool {
+        matches!(
+            self.code(),
+            Some(Code::AuthRequired | Code::OwnTokenRefused)
+        )
     }
 
     /// Whether the call failed and certainly had no effect, so that a repetition cannot count twice.
@@ -284,6 +307,11 @@ impl Error {
                 ..
             } => Some("CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT"),
             Self::GraphQl { .. } if self.is_about_account() => Some("OPENCTI_TOKEN"),
+            Self::GraphQl { operation, .. }
+                if self.needs_change() && is_registration(operation) =>
+            {
+                Some("CONNECTOR_ID")
+            }
             Self::TooOld { setting, .. } => Some(setting),
             Self::NoConnectorsGroup => Some("CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT"),
             Self::GraphQl { .. }
@@ -376,13 +404,18 @@ fn status_advice(status: u16) -> &'static str {
     }
 }
 
-fn code_advice(code: &Code, operation: &Operation) -> String {
+fn is_registration(operation: &Operation) -> bool {
+    operation.name == REGISTER.name
+}
+
+fn code_advice(code: &Code, operation: &Operation, message: &str) -> String {
     match code {
         Code::AuthRequired => "; set OPENCTI_TOKEN to a token of an account that may use the API (capability APIACCESS_USETOKEN) and that has not expired".to_owned(),
         Code::OwnTokenRefused => "; the token that this process made for the connector's own account is not accepted any more: restart it, which makes another. Each start under the same CONNECTOR_NAME revokes the token of the one before, and so does retry --force: let one run at a time".to_owned(),
         Code::Forbidden if operation.capability == "SETTINGS_SETACCESSES" => "; with CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT, OPENCTI_TOKEN must be the token of an administrator (capability SETTINGS_SETACCESSES), who makes the connector's account".to_owned(),
         Code::Forbidden => format!("; the account of OPENCTI_TOKEN lacks a capability: give its role {} (the built-in group \"Connectors\" has it)", operation.capability),
         Code::Account(_) => "; log in as the account of OPENCTI_TOKEN and do what is asked".to_owned(),
+        _ if is_registration(operation) && !code.passes(message) => "; check CONNECTOR_ID, CONNECTOR_NAME and CONNECTOR_SCOPE. If another program registered the connector of this CONNECTOR_ID, set CONNECTOR_ID to a new UUID, or delete that connector in OpenCTI, with which its state is lost".to_owned(),
         _ => String::new(),
     }
 }

@@ -42,6 +42,14 @@ impl Operation {
             .find(|variant| variant.since <= version)
     }
 
+    /// The variant that came before the given one; `None` for the oldest.
+    #[must_use]
+    pub fn older_than(&self, variant: &Variant) -> Option<&'static Variant> {
+        self.variants
+            .iter()
+            .find(|older| older.since < variant.since)
+    }
+
     /// The variant that most releases accept.
     #[must_use]
     pub fn oldest(&self) -> Option<&'static Variant> {
@@ -61,17 +69,36 @@ const FIRST: Version = Version::FIRST_SUPPORTED;
 /// The first release in which an account has tokens that an administrator gives and revokes.
 const TOKENS: Version = Version::new(7, 260_224, 0);
 
+/// The first release whose registration takes `enrichment_resolution` and `auto_update`.
+pub(super) const RESOLUTION: Version = Version::new(6, 8, 9);
+
+/// The first release whose registration takes `version` and `slug`.
+pub(super) const RELEASE_AND_SLUG: Version = Version::new(7, 261_008, 0);
+
+/// The first release that tells registered connectors of its S3 storage.
+pub(super) const S3_TOLD: Version = Version::new(6, 9, 10);
+
+/// A variant has the text of the file of its name, or of another file where only its input differs.
 macro_rules! operation {
-    ($name:literal needs $capability:literal, $($variant:literal since $since:expr),+ $(,)?) => {
+    (
+        $name:literal needs $capability:literal,
+        $($variant:literal $(with $file:literal)? since $since:expr),+ $(,)?
+    ) => {
         Operation {
             name: $name,
             capability: $capability,
             variants: &[$(Variant {
                 name: $variant,
-                text: include_str!(concat!("operations/", $variant, ".graphql")),
+                text: operation!(@text $variant $(, $file)?),
                 since: $since,
             }),+],
         }
+    };
+    (@text $variant:literal) => {
+        include_str!(concat!("operations/", $variant, ".graphql"))
+    };
+    (@text $variant:literal, $file:literal) => {
+        include_str!(concat!("operations/", $file, ".graphql"))
     };
 }
 
@@ -81,9 +108,31 @@ pub static ABOUT: Operation = operation!("about" needs "APIACCESS_USETOKEN", "ab
 /// The account of the token, and what it may do.
 pub static ACCOUNT: Operation = operation!("me" needs "APIACCESS_USETOKEN", "account" since FIRST);
 
+/// The markings that the account may use.
+pub static ACCOUNT_MARKINGS: Operation =
+    operation!("me" needs "APIACCESS_USETOKEN", "account_markings" since FIRST);
+
+/// The groups of the account.
+pub static ACCOUNT_GROUPS: Operation =
+    operation!("me" needs "APIACCESS_USETOKEN", "account_groups" since FIRST);
+
+/// Finds a marking, whether the account may use it or not.
+pub static MARKING: Operation =
+    operation!("markingDefinition" needs "KNOWLEDGE", "marking" since FIRST);
+
+/// The markings of an object.
+pub static OBJECT_MARKINGS: Operation =
+    operation!("stixCoreObject" needs "KNOWLEDGE", "object_markings" since FIRST);
+
+/// Takes a marking off an object.
+pub static MARKING_REMOVE: Operation =
+    operation!("stixCoreObjectEdit" needs "KNOWLEDGE_KNUPDATE", "marking_remove" since FIRST);
+
 /// Announces the connector.
 pub static REGISTER: Operation = operation!(
     "registerConnector" needs "CONNECTORAPI",
+    "register_slug" with "register_timestamp" since RELEASE_AND_SLUG,
+    "register_resolution" with "register_timestamp" since RESOLUTION,
     "register_timestamp" since Version::new(6, 7, 0),
     "register" since FIRST,
 );
@@ -91,7 +140,9 @@ pub static REGISTER: Operation = operation!(
 /// The same, and asks for the keys of the platform's S3 storage.
 pub static REGISTER_WITH_S3: Operation = operation!(
     "registerConnector" needs "CONNECTORAPI",
-    "register_s3" since Version::new(6, 9, 10),
+    "register_s3_slug" with "register_s3" since RELEASE_AND_SLUG,
+    "register_s3" since S3_TOLD,
+    "register_resolution" with "register_timestamp" since RESOLUTION,
     "register_timestamp" since Version::new(6, 7, 0),
     "register" since FIRST,
 );
@@ -115,7 +166,7 @@ pub static CONNECTOR_REGISTERED: Operation =
 /// The same, and asks for the keys of the platform's S3 storage.
 pub static CONNECTOR_REGISTERED_WITH_S3: Operation = operation!(
     "connector" needs "MODULES",
-    "connector_registered_s3" since Version::new(6, 9, 10),
+    "connector_registered_s3" since S3_TOLD,
     "connector_registered" since FIRST,
 );
 
@@ -218,6 +269,11 @@ pub static ARTIFACT_IMPORT: Operation = operation!(
 pub static OPERATIONS: &[&Operation] = &[
     &ABOUT,
     &ACCOUNT,
+    &ACCOUNT_MARKINGS,
+    &ACCOUNT_GROUPS,
+    &MARKING,
+    &OBJECT_MARKINGS,
+    &MARKING_REMOVE,
     &REGISTER,
     &REGISTER_WITH_S3,
     &PING,
@@ -271,9 +327,13 @@ mod tests {
             (&PING, "6.6.18", Some("ping_info")),
             (&PING, "6.7.0", Some("ping_timestamp")),
             (&PING, "7.260817.0-lts.1", Some("ping_timestamp")),
-            (&REGISTER, "7.260817.0", Some("register_timestamp")),
-            (&REGISTER_WITH_S3, "6.9.9", Some("register_timestamp")),
+            (&REGISTER, "6.8.8", Some("register_timestamp")),
+            (&REGISTER, "6.8.9", Some("register_resolution")),
+            (&REGISTER, "7.260817.0", Some("register_resolution")),
+            (&REGISTER, "7.261008.0", Some("register_slug")),
+            (&REGISTER_WITH_S3, "6.9.9", Some("register_resolution")),
             (&REGISTER_WITH_S3, "6.9.10", Some("register_s3")),
+            (&REGISTER_WITH_S3, "7.261008.0", Some("register_s3_slug")),
             (&QUEUE_SIZE, "6.1.11", None),
             (&WORK_ADD, "7.260326.0", Some("work_add")),
             (&WORK_ADD, "7.260422.0", Some("work_add_multipart")),

@@ -8,6 +8,7 @@ use super::client::{Client, Retry};
 use super::error::Error;
 use super::operations::{
     CONNECTOR_REGISTERED, CONNECTOR_REGISTERED_WITH_S3, REGISTER, REGISTER_WITH_S3,
+    RELEASE_AND_SLUG, RESOLUTION, S3_TOLD, Variant,
 };
 use crate::config::Connector;
 
@@ -74,8 +75,7 @@ impl S3Connection {
     /// Whether a release tells it to those whom it registers.
     #[must_use]
     pub fn is_told_by(version: Version) -> bool {
-        let newest = REGISTER_WITH_S3.variants().first();
-        newest.is_some_and(|newest| newest.since <= version)
+        version >= S3_TOLD
     }
 }
 
@@ -84,7 +84,10 @@ struct Variables<'a> {
     input: Input<'a>,
 }
 
-/// Only what every release since 6.0 takes (protocol section 12).
+/// What a registration says. The platform writes null over each field that is not given, and refuses that for those
+/// it counts as mandatory; so all fields are sent that the release takes (platform.md P1), but for two:
+/// `listen_callback_uri` is that of connectors that listen, and null for all others; `xtm_one_intent` is that of
+/// connectors that import files by hand.
 #[derive(Serialize)]
 struct Input<'a> {
     id: &'a str,
@@ -94,6 +97,48 @@ struct Input<'a> {
     auto: bool,
     only_contextual: bool,
     playbook_compatible: bool,
+    #[serde(flatten)]
+    enrichment: Option<Enrichment>,
+    #[serde(flatten)]
+    release: Option<Release<'a>>,
+}
+
+/// As pycti sends it for connectors that enrich nothing.
+#[derive(Serialize)]
+struct Enrichment {
+    auto_update: bool,
+    enrichment_resolution: &'static str,
+}
+
+/// Which connector it is.
+#[derive(Serialize)]
+struct Release<'a> {
+    /// `SemVer`: the platform refuses any other text.
+    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slug: Option<&'a str>,
+}
+
+impl<'a> Input<'a> {
+    fn new(connector: &'a Connector, variant: &Variant) -> Self {
+        Self {
+            id: &connector.id,
+            name: &connector.name,
+            r#type: "EXTERNAL_IMPORT",
+            scope: &connector.scope,
+            auto: false,
+            only_contextual: false,
+            playbook_compatible: false,
+            enrichment: (variant.since >= RESOLUTION).then_some(Enrichment {
+                auto_update: false,
+                enrichment_resolution: "none",
+            }),
+            release: (variant.since >= RELEASE_AND_SLUG).then_some(Release {
+                version: env!("CARGO_PKG_VERSION"),
+                slug: connector.slug.as_deref(),
+            }),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -181,16 +226,8 @@ impl Client {
             false => &REGISTER,
         };
         let answer: Answer = self
-            .call(operation, retry, |_| Variables {
-                input: Input {
-                    id: &connector.id,
-                    name: &connector.name,
-                    r#type: "EXTERNAL_IMPORT",
-                    scope: &connector.scope,
-                    auto: false,
-                    only_contextual: false,
-                    playbook_compatible: false,
-                },
+            .call(operation, retry, |variant| Variables {
+                input: Input::new(connector, variant),
             })
             .await?;
         Ok(answer.register_connector.into())

@@ -17,6 +17,9 @@ use tokio::sync::watch;
 use super::{Client, OPERATIONS, Version};
 use crate::config::{Connector, Http, OpenCti, Sinks, Verify};
 
+/// What OpenCTI says to a registration that would null what pycti left.
+pub(crate) const NIL_RESOLUTION: &str = "Validation against schema failed on attribute [enrichment_resolution]: this mandatory field cannot be nil";
+
 /// What is called before a registration is answered.
 pub(crate) type RegisterHook = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
@@ -64,6 +67,9 @@ pub(crate) struct Model {
     /// Given first, in order, by root field.
     pub(crate) instead: VecDeque<(&'static str, Instead)>,
     pub(crate) known: bool,
+    /// Whether pycti registered the connector before, so that the platform keeps a mandatory field of it
+    /// (platform.md P1).
+    pub(crate) left_by_pycti: bool,
     pub(crate) state: Option<String>,
     pub(crate) reset_flag: bool,
     pub(crate) resets: u64,
@@ -193,6 +199,7 @@ pub(crate) fn connector() -> Connector {
     Connector {
         id: "c".to_owned(),
         name: "Some Connector/1".to_owned(),
+        slug: Some("some-connector".to_owned()),
         scope: vec!["a".to_owned(), "b".to_owned()],
         period: Duration::ZERO,
         run_and_terminate: false,
@@ -203,6 +210,7 @@ pub(crate) fn connector() -> Connector {
             s3: None,
         },
         validate_before_import: false,
+        files_outside_draft: false,
         service_account: None,
         status: None,
     }
@@ -287,9 +295,10 @@ impl Model {
         let since = OPERATIONS
             .iter()
             .flat_map(|operation| operation.variants())
-            .find(|variant| variant.text == received.query)
-            .unwrap()
-            .since;
+            .filter(|variant| variant.text == received.query)
+            .map(|variant| variant.since)
+            .min()
+            .unwrap();
         self.requests.push(received);
         if self
             .instead
@@ -305,7 +314,28 @@ impl Model {
         if schema < since {
             return Err(Instead::Error("GRAPHQL_VALIDATION_FAILED", "unknown field"));
         }
+        if operation == "registerConnector" {
+            self.judge_registration(&variables["input"], schema)?;
+        }
         self.model_answer(operation, &variables)
+    }
+
+    /// Fields by the release that knows them first, and null over a mandatory one.
+    fn judge_registration(&self, input: &Value, schema: Version) -> Result<(), Instead> {
+        for (field, since) in [
+            ("auto_update", Version::new(6, 8, 9)),
+            ("enrichment_resolution", Version::new(6, 8, 9)),
+            ("version", Version::new(7, 261_008, 0)),
+            ("slug", Version::new(7, 261_008, 0)),
+        ] {
+            if schema < since && input.get(field).is_some() {
+                return Err(Instead::Error("BAD_USER_INPUT", "a field is not defined"));
+            }
+        }
+        if self.left_by_pycti && input["enrichment_resolution"].is_null() {
+            return Err(Instead::Error("FUNCTIONAL_ERROR", NIL_RESOLUTION));
+        }
+        Ok(())
     }
 
     fn model_answer(&mut self, operation: &str, variables: &Value) -> Result<Value, Instead> {

@@ -29,8 +29,8 @@ pub enum NotReady {
 }
 
 /// Waits until the platform answers, takes the token, and registers the connector. What stands in the way
-/// is logged when it changes, and then each minute: what only time can mend as a warning, what a human must
-/// change as an error. It is waited for all the same, since roles and tokens are mended on the platform.
+/// is logged when it changes, and then each minute: what passes by itself as a warning, what somebody must change as
+/// an error. It is waited for all the same, since roles, tokens and connectors are mended on the platform.
 ///
 /// # Errors
 /// When cancelled, or refused by [`Client::check_release`].
@@ -146,8 +146,8 @@ impl LastReason {
         if !self.is_news(&text, now) {
             return;
         }
-        if error.is_configuration() {
-            tracing::error!("OpenCTI cannot be used: {text}");
+        if error.needs_change() {
+            tracing::error!("cannot use OpenCTI, trying again: {text}");
         } else {
             tracing::warn!("waiting for OpenCTI: {text}");
         }

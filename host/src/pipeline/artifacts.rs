@@ -9,7 +9,7 @@ use futures::TryStreamExt as _;
 use super::run::Run;
 use super::stop::Stop;
 use crate::delivery::{Batch, Object};
-use crate::opencti::{self, ArtifactUpload, Client, Code, Draft};
+use crate::opencti::{self, ArtifactUpload, Code};
 use crate::runtime::Artifact;
 use crate::step::Step;
 use crate::virustotal::{self, DownloadRequest};
@@ -19,6 +19,9 @@ const RETRIES: usize = 2;
 
 /// How long the platform's workers may take to create the author.
 const AUTHOR_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Told by who copies a file although the settings were not refused at the start: the guest did not announce it.
+const IN_DRAFT: &str = "OpenCTI cannot validate a draft that holds a file: set CONNECTOR_FILES_OUTSIDE_DRAFT to true, or have no files copied";
 
 /// What copying a file came to, when the run can go on.
 enum Copied {
@@ -48,16 +51,17 @@ impl Run<'_> {
             let reason = "files go to the platform only, and CONNECTOR_SEND_TO_QUEUE is false";
             return Ok(self.give_up(artifact, reason).await);
         }
+        if self.pipeline.validate_before_import && !self.pipeline.files_outside_draft {
+            return Ok(self.give_up(artifact, IN_DRAFT).await);
+        }
+        if self.copied.contains(&artifact.sha256) {
+            return Ok(true);
+        }
         let backoff = self.pipeline.platform.backoff();
         let mut pauses = backoff.with_max_times(RETRIES).build();
         loop {
-            let draft = self.open_draft().await?;
-            if self.copied.contains(&artifact.sha256) {
-                return Ok(true);
-            }
-            let platform = self.pipeline.platform.in_draft(draft.as_ref());
-            self.ensure_author(&platform, artifact, objects).await?;
-            let copied = self.try_copy(&platform, artifact, &request).await?;
+            self.ensure_author(artifact, objects).await?;
+            let copied = self.try_copy(artifact, &request).await?;
             let reason = match &copied {
                 Copied::Yes => {
                     self.copied.insert(artifact.sha256.clone());
@@ -80,20 +84,8 @@ impl Run<'_> {
         }
     }
 
-    /// The draft that files go to, if any. What was copied into one that is closed is not in the next one, and neither
-    /// need the author be.
-    async fn open_draft(&mut self) -> Result<Option<Draft>, Stop> {
-        let draft = self.work.draft().await?;
-        if draft != self.copied_into {
-            self.copied.clear();
-            self.copied_into.clone_from(&draft);
-        }
-        Ok(draft)
-    }
-
     async fn try_copy(
         &self,
-        platform: &Client,
         artifact: &Artifact,
         request: &DownloadRequest,
     ) -> Result<Copied, Stop> {
@@ -117,7 +109,7 @@ impl Run<'_> {
             let _ = noted.set(error.clone());
         });
         let body = reqwest::Body::wrap_stream(stream);
-        match platform.artifact_import(upload, body).await {
+        match self.pipeline.platform.artifact_import(upload, body).await {
             Ok(_) => Ok(Copied::Yes),
             Err(error) => match broken.get() {
                 // The storage host was reached. What breaks this file off may do so for ever, as a scanner on the
@@ -130,15 +122,11 @@ impl Run<'_> {
 
     /// A file names its author and markings, and the platform refuses those it does not have. Before the
     /// first file they are sent ahead, and awaited.
-    async fn ensure_author(
-        &self,
-        platform: &Client,
-        artifact: &Artifact,
-        objects: &[Object],
-    ) -> Result<(), Stop> {
+    async fn ensure_author(&self, artifact: &Artifact, objects: &[Object]) -> Result<(), Stop> {
         if !self.copied.is_empty() {
             return Ok(());
         }
+        let platform = &self.pipeline.platform;
         if platform.object_known(&artifact.author).await? {
             return Ok(());
         }
@@ -147,10 +135,9 @@ impl Run<'_> {
             object.id == artifact.author || artifact.markings.contains(&object.id)
         };
         ahead.extend(objects.iter().filter(named).cloned());
-        self.pipeline
-            .deliverer
-            .deliver(&ahead, Some(&self.work))
-            .await?;
+        // Without the work it goes past the work's draft, as the files do.
+        let work = (!self.pipeline.validate_before_import).then_some(&self.work);
+        self.pipeline.deliverer.deliver(&ahead, work).await?;
         Step::AuthorSent.reached();
         let begun = tokio::time::Instant::now();
         let pauses = ExponentialBuilder::default()
@@ -197,15 +184,8 @@ fn not_offered(error: virustotal::Error) -> Result<Copied, Stop> {
 fn not_imported(error: opencti::Error) -> Result<Copied, Stop> {
     match error {
         error if error.is_transient() => Ok(Copied::NotYet(error.into())),
-        // Author and markings may still be on their way; an older form of the operation, or another draft, is tried
-        // next.
-        error
-            if error.is_missing_reference()
-                || matches!(
-                    error.code(),
-                    Some(Code::ValidationFailed | Code::DraftLocked)
-                ) =>
-        {
+        // Author and markings may still be on their way; an older form of the operation is tried next.
+        error if error.is_missing_reference() || error.code() == Some(&Code::ValidationFailed) => {
             Ok(Copied::Spoilt(error.to_string()))
         }
         error if error.is_about_this_alone() => Ok(Copied::No(error.to_string())),

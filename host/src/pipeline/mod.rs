@@ -7,9 +7,12 @@
 
 mod answers;
 mod artifacts;
+mod author;
 mod decide;
 mod explain;
 mod feed;
+mod files_in_draft;
+mod markings;
 mod observer;
 mod remark;
 mod removals;
@@ -23,6 +26,8 @@ pub use answers::LiveAnswers;
 pub use decide::{Answers, Decided, Decision, decide};
 pub use explain::{Explained, explain};
 pub use feed::{feed_request, read_element, retention};
+pub use files_in_draft::FilesInDraft;
+pub use markings::hidden_marking;
 pub use observer::{Fate, Observer, Settled, Unobserved};
 pub use remark::log_remark;
 pub use report::{End, Report};

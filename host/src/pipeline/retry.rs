@@ -33,6 +33,7 @@ impl Run<'_> {
         items: &[FailedItem],
         stop: &CancellationToken,
     ) -> Result<End, Stop> {
+        self.ensure_markings().await?;
         let feed = self.feed()?;
         for failed in items {
             let element = tokio::select! {

@@ -17,7 +17,7 @@ use super::settle::Entry;
 use super::stop::Stop;
 use crate::date::seconds;
 use crate::delivery::{Batch, Deliverer, Object};
-use crate::opencti::{self, Draft, Generation, StateKeeper, Work};
+use crate::opencti::{self, Generation, StateKeeper, Work};
 use crate::runtime::{Emission, Guest, Item, Live};
 use crate::state::State;
 use crate::step::Step;
@@ -47,6 +47,8 @@ pub struct Pipeline {
     pub limit: Option<u64>,
     /// Whether what a run brings waits in a draft.
     pub validate_before_import: bool,
+    /// Whether files go past the draft.
+    pub files_outside_draft: bool,
 }
 
 impl Pipeline {
@@ -105,10 +107,8 @@ pub(super) struct Run<'a> {
     batch_of: Option<Guest>,
     /// What became of the items behind the checkpoint, in feed order.
     pub(super) entries: Vec<Entry>,
-    /// SHA-256 of the files copied in this run, into the draft that is open.
+    /// SHA-256 of the files copied in this run.
     pub(super) copied: HashSet<String>,
-    /// That draft.
-    pub(super) copied_into: Option<Draft>,
     pub(super) report: Report,
     counted_against_limit: u64,
     pub(super) observer: &'a dyn Observer,
@@ -165,7 +165,6 @@ impl<'a> Run<'a> {
             batch_of: None,
             entries: Vec::new(),
             copied: HashSet::new(),
-            copied_into: None,
             report: Report {
                 read_from,
                 ..Report::default()
@@ -226,6 +225,7 @@ impl<'a> Run<'a> {
     }
 
     async fn read(&mut self, stop: &CancellationToken) -> Result<End, Stop> {
+        self.ensure_markings().await?;
         if let Task::BackFill(_) = self.task {
             // A connector without a state has begun then, also where nothing is found to be done.
             self.save().await?;
@@ -337,11 +337,23 @@ impl<'a> Run<'a> {
             for remark in &remarks {
                 log_remark(remark, Some(origin.id.as_str()));
             }
+            let decision = self.judged(decision, &guest).await?;
             self.begin_batch_of(guest).await?;
             self.take(origin, decision).await?;
             self.tell_progress();
         }
         stopped
+    }
+
+    /// What the platform would refuse is failed at once, and in words.
+    async fn judged(&self, decision: Decision, guest: &Guest) -> Result<Decision, Stop> {
+        let Decision::Emit(emission) = decision else {
+            return Ok(decision);
+        };
+        Ok(match self.hidden(&emission, guest).await? {
+            Some(reason) => Decision::Fail(reason),
+            None => Decision::Emit(emission),
+        })
     }
 
     /// A batch never mixes guests: another one begins with another guest.

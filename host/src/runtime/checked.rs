@@ -100,7 +100,7 @@ fn objects<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Obje
 }
 
 /// Bytes of one text for the log, of a skip or of a question.
-const WORDS: usize = 4096;
+pub(super) const WORDS: usize = 4096;
 
 /// Words for the log, cut off where they are too long for it.
 pub(super) fn words(mut text: String) -> String {
@@ -243,7 +243,7 @@ fn document_id(document: &str) -> Result<String, String> {
 }
 
 /// STIX 2.1, section 2.9: `<object type>--<UUID>`; the type of section 3.1: lower-case, digits, hyphens.
-fn is_stix_id(id: &str) -> bool {
+pub(super) fn is_stix_id(id: &str) -> bool {
     id.split_once("--").is_some_and(|(kind, uuid)| {
         (3..=250).contains(&kind.len())
             && kind

@@ -33,6 +33,9 @@ impl Description {
 pub struct ConnectorDefaults {
     /// `CONNECTOR_NAME` where it is not set.
     pub name: String,
+    /// Name in OpenCTI's catalogs, where it stands in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slug: Option<String>,
     /// `CONNECTOR_SCOPE` where it is not set.
     pub scope: Vec<String>,
     /// Prefix of the guest's settings in the environment, without the last underscore.

@@ -18,7 +18,7 @@ use super::usage::Usage;
 
 /// The contract that this host serves. A guest of an older minor version runs, since inside a major version
 /// functions are only added; one of a newer minor version runs unless it differs in what this host needs.
-pub const CONTRACT: semver::Version = semver::Version::new(1, 1, 0);
+pub const CONTRACT: semver::Version = semver::Version::new(1, 2, 0);
 
 /// The contract's name, without its version.
 const PACKAGE: &str = "cti:connector";
@@ -142,6 +142,12 @@ impl Guest {
     #[must_use]
     pub fn explains(&self) -> bool {
         self.0.plan.explain.is_some()
+    }
+
+    /// Whether it tells what all its emissions have in common, so that [`Mapper::preamble`] has an answer.
+    #[must_use]
+    pub fn announces(&self) -> bool {
+        self.0.plan.preamble.is_some()
     }
 
     /// What it has used so far.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use wasmtime::component::{self, ComponentExportIndex, InstancePre, ResourceAny, TypedFunc};
+use wasmtime::component::{
+    self, Component, ComponentExportIndex, InstancePre, ResourceAny, TypedFunc,
+};
 use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, Trap};
 
 use super::checked::{self, Said, Verdict};
@@ -13,6 +15,7 @@ use super::contract::{
 use super::description::Description;
 use super::engine::{CORE_INSTANCES, Engine, Limits, STACK, TABLE_ELEMENTS};
 use super::error::{CallError, OpenError};
+use super::preamble::Preamble;
 use super::usage::Usage;
 
 /// What wasmtime keeps beside an instance.
@@ -51,9 +54,11 @@ impl wasmtime::ResourceLimiter for State {
     }
 }
 
-/// The interface that a guest may have, in the version since which there is one.
+/// The interfaces that a guest may have, in the versions since which there are any.
 const EXPLANATION: &str = "cti:connector/explanation@1.1.0";
+const PREAMBLE: &str = "cti:connector/preamble@1.2.0";
 
+type Announce = TypedFunc<(ResourceAny,), (String,)>;
 type Explain<'a> = TypedFunc<(ResourceAny, &'a Item, u64), (Result<String, Failure>,)>;
 
 /// How instances of one guest are made, and where their functions are.
@@ -62,6 +67,8 @@ pub(super) struct Plan {
     indices: ConnectorIndices,
     /// Where the guest has one.
     pub(super) explain: Option<ComponentExportIndex>,
+    /// Where the guest has one.
+    pub(super) preamble: Option<ComponentExportIndex>,
 }
 
 impl Plan {
@@ -69,22 +76,30 @@ impl Plan {
     /// When the component lacks a function of the contract.
     pub(super) fn new(pre: InstancePre<State>) -> wasmtime::Result<Self> {
         let component = pre.component();
-        let explain = match component.get_export_index(None, EXPLANATION) {
-            Some(interface) => Some(
-                component
-                    .get_export_index(Some(&interface), "explain")
-                    .ok_or_else(|| {
-                        wasmtime::format_err!("{EXPLANATION} has no function explain")
-                    })?,
-            ),
-            None => None,
-        };
+        let explain = optional(component, EXPLANATION, "explain")?;
+        let preamble = optional(component, PREAMBLE, "preamble")?;
         Ok(Self {
             indices: ConnectorIndices::new(&pre)?,
             explain,
+            preamble,
             pre,
         })
     }
+}
+
+/// The function of an interface that a guest may have; `None` where it has no such interface.
+fn optional(
+    component: &Component,
+    interface: &str,
+    function: &str,
+) -> wasmtime::Result<Option<ComponentExportIndex>> {
+    let Some(index) = component.get_export_index(None, interface) else {
+        return Ok(None);
+    };
+    let index = component.get_export_index(Some(&index), function);
+    index
+        .map(Some)
+        .ok_or_else(|| wasmtime::format_err!("{interface} has no function {function}"))
 }
 
 /// An instance without settings.
@@ -93,6 +108,7 @@ pub(super) struct Instance {
     instance: component::Instance,
     bindings: Connector,
     explain: Option<ComponentExportIndex>,
+    preamble: Option<ComponentExportIndex>,
     limits: Limits,
     usage: Arc<Usage>,
 }
@@ -126,6 +142,7 @@ impl Instance {
             instance,
             bindings,
             explain: plan.explain,
+            preamble: plan.preamble,
             limits,
             usage: Arc::clone(usage),
         })
@@ -142,7 +159,17 @@ impl Instance {
     ) -> wasmtime::Result<Self> {
         let mut instance = Self::new(engine, plan, usage)?;
         instance.explain()?;
+        instance.announce()?;
         Ok(instance)
+    }
+
+    /// `None` where the guest does not tell what its emissions have in common.
+    fn announce(&mut self) -> wasmtime::Result<Option<Announce>> {
+        let Some(index) = &self.preamble else {
+            return Ok(None);
+        };
+        let function = self.instance.get_typed_func(&mut self.store, index)?;
+        Ok(Some(function))
     }
 
     /// `None` where the guest does not explain its decisions.
@@ -296,6 +323,22 @@ impl Mapper {
         })?;
         let said = said.map_err(failure)?;
         checked::said(&said, &self.instance.limits).map(Some)
+    }
+
+    /// What all emissions have in common; `None` where the guest does not tell.
+    ///
+    /// # Errors
+    /// When the call fails, or returns what the contract does not allow.
+    pub fn preamble(&mut self) -> Result<Option<Preamble>, CallError> {
+        let function = self.instance.announce().map_err(CallError::Instantiate)?;
+        let Some(function) = function else {
+            return Ok(None);
+        };
+        let resource = self.resource;
+        let (json,) = self
+            .instance
+            .call("preamble", |_, store| function.call(store, (resource,)))?;
+        Preamble::parse(&json, &self.instance.limits).map(Some)
     }
 
     /// The part of a document that a question asks for.

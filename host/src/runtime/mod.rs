@@ -13,6 +13,7 @@ mod heap;
 mod live;
 mod mapper;
 mod pool;
+mod preamble;
 mod rehearsal;
 mod usage;
 
@@ -25,5 +26,6 @@ pub use guest::{CONTRACT, Guest};
 pub use live::{Change, ChangeEvent, Live, Shift};
 pub use mapper::Mapper;
 pub use pool::Pool;
+pub use preamble::{Announced, Author, Files, Preamble};
 pub use rehearsal::{Case, Comparison, Refused, rehearse};
 pub use usage::Usage;

@@ -93,6 +93,7 @@ pub fn defaults(description: &Description) -> GuestDefaults {
     let connector = &description.connector;
     GuestDefaults {
         name: connector.name.clone(),
+        slug: connector.slug.clone(),
         scope: connector.scope.clone(),
         environment_prefix: connector.environment_prefix.clone(),
         config_sections: connector.config_sections.clone(),

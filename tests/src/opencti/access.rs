@@ -21,10 +21,14 @@ fn needed(field: &str) -> &'static [&'static str] {
         "workEdit" => &["CONNECTORAPI", "MODULES_MODMANAGE"],
         "connector" | "work" | "isWorkAlive" => &["MODULES"],
         "resetStateConnector" => &["MODULES_MODMANAGE"],
-        "stixCoreObject" | "stixCyberObservables" | "incidents" => &["KNOWLEDGE"],
+        "stixCoreObjectEdit" => &["KNOWLEDGE_KNUPDATE"],
+        "markingDefinition"
+        | "stixCoreObject"
+        | "stixCoreObjects"
+        | "stixCyberObservables"
+        | "incidents" => &["KNOWLEDGE"],
         "artifactImport" | "draftWorkspaceAdd" => &["KNOWLEDGE_KNUPDATE"],
         "draftWorkspace" => &["KNOWLEDGE"],
-        "markingDefinitions" => &["KNOWLEDGE", "SETTINGS_SETACCESSES", "SETTINGS_SETMARKINGS"],
         "draftWorkspaceValidate" => &["KNOWLEDGE_KNUPDATE_KNDELETE"],
         "labelAdd" => &["SETTINGS_SETLABELS"],
         "groups" | "users" | "userAdd" | "userAdminTokenAdd" | "userAdminTokenRevoke" => {

@@ -5,59 +5,31 @@ use serde_json::{Value, json};
 use super::tests::{AUTHOR, bundle, code, identity, register, send, start};
 use super::*;
 
-const MARKINGS: &str = "query M($filters: FilterGroup) { markingDefinitions(first: 100, filters: $filters) \
-    { edges { node { standard_id definition x_opencti_order } } } me { allowed_marking { definition } } }";
+const MARKING: &str = "query M($id: String!) { markingDefinition(id: $id) { standard_id } \
+    me { allowed_marking { definition } } }";
 const PUSH: &str = "mutation P($b: String!) { stixBundlePush(connectorId: \"c1\", bundle: $b) }";
 
 #[tokio::test]
-async fn an_account_is_told_the_markings_that_it_sees() {
-    let amber = Tlp::Amber.id();
-    let filter = |key: &str, values: &[&str]| json!({"mode": "and", "filterGroups": [], "filters": [{"key": [key], "values": values}]});
-    for (version, up_to, filters, expected) in [
-        ("6.0.0", Tlp::Red, Value::Null, 5),
-        ("7.260817.0", Tlp::Green, Value::Null, 2),
-        ("7.260817.0", Tlp::Green, filter("standard_id", &[amber]), 0),
-        ("7.260817.0", Tlp::Amber, filter("standard_id", &[amber]), 1),
-        (
-            "7.260817.0",
-            Tlp::Red,
-            filter("ids", &[amber, Tlp::Red.id()]),
-            2,
-        ),
-        (
-            "7.260817.0",
-            Tlp::Red,
-            filter("definition", &["TLP:AMBER+STRICT"]),
-            1,
-        ),
-        (
-            "7.260817.0",
-            Tlp::Red,
-            filter("definition_type", &["TLP"]),
-            5,
-        ),
+async fn an_account_is_told_the_markings_that_it_sees_and_of_all_that_there_are() {
+    for (version, up_to, seen) in [
+        ("6.0.0", Tlp::Red, 5),
+        ("7.260817.0", Tlp::Green, 2),
+        ("7.260817.0", Tlp::Amber, 3),
     ] {
         let options = Options::version(version).unwrap().seeing_up_to(up_to);
         let server = Server::start(options).await.unwrap();
-        let answer = send(&server, MARKINGS, json!({"filters": filters})).await;
-        let edges = answer["data"]["markingDefinitions"]["edges"].as_array();
-        assert_eq!(edges.map(Vec::len), Some(expected), "{filters} {answer}");
-        let allowed = answer["data"]["me"]["allowed_marking"].as_array();
-        let seen = if up_to == Tlp::Red {
-            5
-        } else {
-            1 + up_to as usize
-        };
-        assert_eq!(allowed.map(Vec::len), Some(seen));
+        for level in Tlp::ALL {
+            let answer = send(&server, MARKING, json!({"id": level.id()})).await;
+            assert_eq!(
+                answer["data"]["markingDefinition"]["standard_id"],
+                level.id()
+            );
+            let allowed = answer["data"]["me"]["allowed_marking"].as_array();
+            assert_eq!(allowed.map(Vec::len), Some(seen), "{version} {up_to:?}");
+        }
+        let answer = send(&server, MARKING, json!({"id": AUTHOR})).await;
+        assert_eq!(answer["data"]["markingDefinition"], Value::Null);
     }
-    let server = start("7.260817.0").await;
-    let answer = send(
-        &server,
-        MARKINGS,
-        json!({"filters": filter("colour", &["x"])}),
-    )
-    .await;
-    assert_eq!(code(&answer), "UNSUPPORTED_ERROR");
 }
 
 #[tokio::test]

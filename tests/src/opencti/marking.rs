@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::error::PlatformError;
 use super::ids::internal_id;
-use super::platform::{Platform, User};
+use super::platform::Platform;
+use super::query::Reader;
 
 /// A level of the Traffic Light Protocol. A stronger one is greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,22 +72,6 @@ impl Tlp {
             "x_opencti_order": 1 + i64::from(self as u8),
         })
     }
-
-    /// Whether it has this value under this filter key.
-    fn matches(self, key: &str, value: &str) -> Result<bool, PlatformError> {
-        Ok(match key {
-            "ids" => [self.id(), internal_id(self.id()).as_str()].contains(&value),
-            "standard_id" => self.id() == value,
-            "definition" => self.name().eq_ignore_ascii_case(value),
-            "definition_type" => value.eq_ignore_ascii_case("TLP"),
-            _ => {
-                return Err(PlatformError::new(
-                    "UNSUPPORTED_ERROR",
-                    format!("incorrect filter keys not existing in any schema definition: {key}"),
-                ));
-            }
-        })
-    }
 }
 
 /// The markings that an account sees: those of the protocol up to a level, and all others.
@@ -130,57 +115,70 @@ pub(crate) fn united(markings: &[String]) -> Vec<String> {
 }
 
 impl Platform {
-    /// `markingDefinitions`: those that the account sees and that the filters match.
-    pub(crate) fn markings_json(
-        &self,
-        user: &User,
-        arguments: &Value,
-    ) -> Result<Value, PlatformError> {
-        let first = arguments["first"].as_u64().unwrap_or(25);
-        let mut found = Vec::new();
-        for level in Tlp::ALL {
-            if user.sight.sees(level.id()) && is_wanted(level, &arguments["filters"])? {
-                found.push(level);
-            }
+    /// `markingDefinition`: markings have none themselves, so that everybody sees them.
+    pub(crate) fn marking_json(&self, id: &str) -> Value {
+        match Tlp::of(id).is_some() || self.store.get(id).is_some() {
+            true => marking(id),
+            false => Value::Null,
         }
-        let edges: Vec<Value> = found
-            .iter()
-            .take(usize::try_from(first).unwrap_or(usize::MAX))
-            .map(|level| json!({"cursor": "", "node": level.to_json()}))
-            .collect();
-        Ok(json!({
-            "pageInfo": {
-                "startCursor": "", "endCursor": "", "hasNextPage": edges.len() < found.len(),
-                "hasPreviousPage": false, "globalCount": found.len(),
-            },
-            "edges": edges,
-        }))
     }
+
+    /// `relationDelete` of a marking.
+    pub(crate) fn remove_marking(
+        &mut self,
+        object: &str,
+        id: &str,
+    ) -> Result<Value, PlatformError> {
+        let Some(stored) = self.store.get_mut(object) else {
+            return Err(PlatformError::functional(
+                "Cannot delete the relation, Stix-Object or Stix-Relationship cannot be found.",
+            ));
+        };
+        if let Some(markings) = stored.object["object_marking_refs"].as_array_mut() {
+            markings.retain(|it| {
+                it.as_str()
+                    .is_none_or(|it| internal_id(it) != id && it != id)
+            });
+        }
+        let reader = Reader {
+            draft: None,
+            sight: Sight::default(),
+        };
+        self.core_object(&reader, object)
+    }
+
+    /// `groups` of `me`.
+    pub(crate) fn groups_of_account(&self) -> Value {
+        let names = self.groups.iter();
+        let edges: Vec<Value> = names.map(|name| json!({"node": {"name": name}})).collect();
+        json!({ "edges": edges })
+    }
+
+    /// The connector's account and all others see the markings of the protocol up to this one.
+    pub fn allow_markings(&mut self, up_to: Tlp) {
+        self.user.sight = Sight(up_to);
+        self.group_max_marking = up_to;
+    }
+}
+
+/// `objectMarking` of an object, as an account sees it.
+pub(crate) fn object_markings(object: &Value) -> Value {
+    let ids = object["object_marking_refs"].as_array();
+    let ids = ids.into_iter().flatten().filter_map(Value::as_str);
+    ids.map(marking).collect()
+}
+
+fn marking(id: &str) -> Value {
+    Tlp::of(id).map_or_else(
+        || json!({"id": internal_id(id), "standard_id": id, "entity_type": "Marking-Definition", "x_opencti_order": 0}),
+        Tlp::to_json,
+    )
 }
 
 /// `allowed_marking` of `me`.
 pub(crate) fn allowed(sight: Sight) -> Vec<Value> {
     let seen = Tlp::ALL.into_iter().filter(|level| sight.sees(level.id()));
     seen.map(Tlp::to_json).collect()
-}
-
-/// All filters of one group must match, any of their values each.
-fn is_wanted(level: Tlp, group: &Value) -> Result<bool, PlatformError> {
-    for filter in group["filters"].as_array().into_iter().flatten() {
-        let mut matches = false;
-        for key in filter["key"].as_array().into_iter().flatten() {
-            for value in filter["values"].as_array().into_iter().flatten() {
-                matches |= level.matches(
-                    key.as_str().unwrap_or_default(),
-                    value.as_str().unwrap_or_default(),
-                )?;
-            }
-        }
-        if !matches {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 #[cfg(test)]

@@ -223,6 +223,7 @@ impl Platform {
         json!({
             "id": user.id, "name": "Connector", "user_email": "connector@simulator.example",
             "capabilities": capabilities, "allowed_marking": allowed(user.sight),
+            "groups": self.groups_of_account(),
         })
     }
 }

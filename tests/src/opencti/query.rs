@@ -1,38 +1,60 @@
-//! Reading the knowledge: one object, observables by hash, incidents by id.
+//! Reading the knowledge: one object, objects by id or name, observables by hash, incidents by id.
 
 use serde_json::{Value, json};
 
 use super::error::PlatformError;
+use super::ids::internal_id;
+use super::marking::{Sight, object_markings};
 use super::platform::Platform;
 use super::store::Stored;
+use super::upsert;
 
 /// The page size where none is asked for.
 const DEFAULT_FIRST: u64 = 25;
+
+/// Who reads: in a draft or not, and which markings it sees.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    pub(crate) draft: Option<&'a str>,
+    pub(crate) sight: Sight,
+}
 
 impl Platform {
     /// `stixCoreObject`: null where the id is unknown, or names a relationship or a marking.
     pub(crate) fn core_object(
         &self,
-        draft: Option<&str>,
+        reader: &Reader<'_>,
         id: &str,
     ) -> Result<Value, PlatformError> {
-        match self.find(draft, id) {
-            None => Ok(Value::Null),
-            Some(stored) if ["relationship", "marking-definition"].contains(&kind(stored)) => {
-                Ok(Value::Null)
+        match self.find(reader.draft, id) {
+            Some(stored) if is_core(stored) && reader.sight.sees_object(&stored.object) => {
+                self.node(stored, reader)
             }
-            Some(stored) => node(stored),
+            _ => Ok(Value::Null),
         }
+    }
+
+    /// `stixCoreObjects`: the newest first, if so ordered.
+    pub(crate) fn core_objects(
+        &self,
+        reader: &Reader<'_>,
+        arguments: &Value,
+    ) -> Result<Value, PlatformError> {
+        let types = arguments["types"].as_array();
+        self.connection(reader, arguments, |stored| {
+            let (name, _) = entity_type(stored);
+            is_core(stored) && types.is_none_or(|types| types.iter().any(|it| it == name))
+        })
     }
 
     /// `stixCyberObservables`.
     pub(crate) fn observables(
         &self,
-        draft: Option<&str>,
+        reader: &Reader<'_>,
         arguments: &Value,
     ) -> Result<Value, PlatformError> {
         let types = arguments["types"].as_array();
-        self.connection(draft, arguments, |stored| {
+        self.connection(reader, arguments, |stored| {
             let (name, observable) = entity_type(stored);
             observable && types.is_none_or(|types| types.iter().any(|it| it == name))
         })
@@ -41,24 +63,28 @@ impl Platform {
     /// `incidents`.
     pub(crate) fn incidents(
         &self,
-        draft: Option<&str>,
+        reader: &Reader<'_>,
         arguments: &Value,
     ) -> Result<Value, PlatformError> {
-        self.connection(draft, arguments, |stored| kind(stored) == "incident")
+        self.connection(reader, arguments, |stored| kind(stored) == "incident")
     }
 
     /// A page of the objects that are wanted and match the filters. Its cursor is a position.
     fn connection(
         &self,
-        draft: Option<&str>,
+        reader: &Reader<'_>,
         arguments: &Value,
         wanted: impl Fn(&Stored) -> bool,
     ) -> Result<Value, PlatformError> {
         let mut matching = Vec::new();
-        for stored in self.visible(draft).filter(|it| wanted(it)) {
+        let seen = |it: &&Stored| reader.sight.sees_object(&it.object) && wanted(it);
+        for stored in self.visible(reader.draft).filter(seen) {
             if arguments["filters"].is_null() || group_matches(&arguments["filters"], stored)? {
                 matching.push(stored);
             }
+        }
+        if arguments["orderMode"] == "desc" {
+            matching.reverse();
         }
         let first = arguments["first"].as_u64().unwrap_or(DEFAULT_FIRST);
         let first = usize::try_from(first).unwrap_or(usize::MAX);
@@ -68,7 +94,9 @@ impl Platform {
             .unwrap_or(0);
         let mut edges = Vec::new();
         for (position, stored) in matching.iter().enumerate().skip(after).take(first) {
-            edges.push(json!({"cursor": (position + 1).to_string(), "node": node(stored)?}));
+            edges.push(
+                json!({"cursor": (position + 1).to_string(), "node": self.node(stored, reader)?}),
+            );
         }
         let end = after + edges.len();
         Ok(json!({
@@ -80,6 +108,31 @@ impl Platform {
             "edges": edges,
         }))
     }
+
+    /// An object as GraphQL shows it.
+    pub(super) fn node(
+        &self,
+        stored: &Stored,
+        reader: &Reader<'_>,
+    ) -> Result<Value, PlatformError> {
+        let mut shown = node(stored)?;
+        let object = &stored.object;
+        let author = ["created_by_ref", "x_opencti_created_by_ref"]
+            .iter()
+            .find_map(|name| object[*name].as_str())
+            .and_then(|id| self.find(reader.draft, id))
+            .filter(|author| reader.sight.sees_object(&author.object));
+        shown["createdBy"] = author.map_or(
+            Value::Null,
+            |it| json!({"__typename": "Organization", "standard_id": it.standard_id}),
+        );
+        Ok(shown)
+    }
+}
+
+/// Relationships and markings are no core objects.
+fn is_core(stored: &Stored) -> bool {
+    !["relationship", "marking-definition"].contains(&kind(stored))
 }
 
 fn group_matches(group: &Value, stored: &Stored) -> Result<bool, PlatformError> {
@@ -175,8 +228,8 @@ fn entity_type(stored: &Stored) -> (&'static str, bool) {
     }
 }
 
-/// An object as GraphQL shows it.
-pub(super) fn node(stored: &Stored) -> Result<Value, PlatformError> {
+/// An object as GraphQL shows it, but for its author.
+fn node(stored: &Stored) -> Result<Value, PlatformError> {
     let (name, _) = entity_type(stored);
     if name.is_empty() {
         let message = format!("the simulator's schema has no type for {}", kind(stored));
@@ -193,7 +246,10 @@ pub(super) fn node(stored: &Stored) -> Result<Value, PlatformError> {
         .iter()
         .find_map(|name| object[*name].as_str());
     let first_hash = hashes.first().and_then(|it| it["hash"].as_str());
-    Ok(json!({
+    let labels: Vec<Value> = upsert::labels(object)
+        .map(|label| json!({"id": internal_id(&label), "standard_id": label, "value": label}))
+        .collect();
+    let mut shown = json!({
         "__typename": name.replace('-', ""),
         "id": stored.internal_id,
         "standard_id": stored.standard_id,
@@ -202,10 +258,35 @@ pub(super) fn node(stored: &Stored) -> Result<Value, PlatformError> {
         "spec_version": "2.1",
         "created_at": stored.created_at,
         "updated_at": stored.updated_at,
+        "objectMarking": object_markings(object),
+        "objectLabel": labels,
+        "externalReferences": {"edges": references(object)},
+        "description": object["description"],
+        "x_opencti_description": object["x_opencti_description"],
+        "confidence": stored.confidence,
+        "pattern": object["pattern"],
+        "pattern_type": object["pattern_type"],
         "x_opencti_score": object["x_opencti_score"],
         "observable_value": shown.or(first_hash).unwrap_or_default(),
         "hashes": hashes,
         "mime_type": object["mime_type"],
         "name": object["name"],
-    }))
+    });
+    if let Some(life) = &stored.life {
+        shown["revoked"] = json!(life.revoked);
+        shown["x_opencti_score"] = json!(life.score);
+        shown["valid_from"] = json!(format!("{:.3}", life.valid_from));
+        shown["valid_until"] = json!(format!("{:.3}", life.valid_until));
+    }
+    Ok(shown)
+}
+
+/// `externalReferences`.
+fn references(object: &Value) -> Vec<Value> {
+    ["external_references", "x_opencti_external_references"]
+        .iter()
+        .filter_map(|name| object[*name].as_array())
+        .flatten()
+        .map(|it| json!({"node": it}))
+        .collect()
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::access;
 use super::error::PlatformError;
 use super::platform::{Platform, User};
+use super::query::Reader;
 use super::upload::Upload;
 use crate::watched::Watched;
 
@@ -68,18 +69,22 @@ impl<'p> Root<'p> {
 
     fn query(&self, field: &str, arguments: &Value) -> Result<Value, PlatformError> {
         let id = text(arguments, "id");
-        let draft = self.caller.draft.as_deref();
+        let reader = Reader {
+            draft: self.caller.draft.as_deref(),
+            sight: self.caller.user.sight,
+        };
         self.platform.read(|platform| match field {
             "about" => Ok(json!({"version": platform.version.to_string()})),
             "me" => Ok(platform.me(&self.caller.user)),
             "connector" => Ok(platform.connector(id).unwrap_or(Value::Null)),
             "work" => Ok(platform.work_json(id)),
             "isWorkAlive" => Ok(json!(platform.work(id).is_some())),
-            "stixCoreObject" => platform.core_object(draft, id),
-            "stixCyberObservables" => platform.observables(draft, arguments),
-            "incidents" => platform.incidents(draft, arguments),
+            "stixCoreObject" => platform.core_object(&reader, id),
+            "stixCoreObjects" => platform.core_objects(&reader, arguments),
+            "stixCyberObservables" => platform.observables(&reader, arguments),
+            "markingDefinition" => Ok(platform.marking_json(id)),
+            "incidents" => platform.incidents(&reader, arguments),
             "draftWorkspace" => Ok(platform.draft_json(id)),
-            "markingDefinitions" => platform.markings_json(&self.caller.user, arguments),
             "groups" => platform.groups_json(&arguments["filters"]),
             "users" => platform.accounts_json(&arguments["filters"]),
             _ => Err(unanswered(field)),
@@ -187,6 +192,12 @@ impl ObjectValue for Root<'_> {
                 id: text(&arguments, "id").to_owned(),
             }));
         }
+        if field == "stixCoreObjectEdit" {
+            return Ok(ResolvedValue::object(ObjectEdit {
+                root: self,
+                id: text(&arguments, "id").to_owned(),
+            }));
+        }
         let value = match self.kind {
             OperationType::Mutation => self.mutation(field, &arguments)?,
             _ => self.query(field, &arguments)?,
@@ -215,6 +226,33 @@ impl ObjectValue for WorkEdit<'_, '_> {
             .platform
             .edit(|platform| platform.edit_work(&self.id, field, &arguments))?;
         Ok(ResolvedValue::leaf(self.id.as_str()))
+    }
+}
+
+/// `stixCoreObjectEdit(id)`, of which markings alone are taken off.
+struct ObjectEdit<'r, 'p> {
+    root: &'r Root<'p>,
+    id: String,
+}
+
+impl ObjectValue for ObjectEdit<'_, '_> {
+    fn type_name(&self) -> &str {
+        "StixCoreObjectEditMutations"
+    }
+
+    fn resolve_field<'a>(
+        &'a self,
+        info: &'a ResolveInfo<'a>,
+    ) -> Result<ResolvedValue<'a>, FieldError> {
+        let arguments = arguments(info);
+        if arguments["relationship_type"] != "object-marking" {
+            return Err(unanswered(info.field_name()).into());
+        }
+        let object = self
+            .root
+            .platform
+            .edit(|platform| platform.remove_marking(&self.id, text(&arguments, "toId")))?;
+        Ok(project(info, Cow::Owned(object)))
     }
 }
 

@@ -10,7 +10,7 @@ use super::error::PlatformError;
 use super::graphql::Body;
 use super::ids::{internal_id, label_id, standard_id};
 use super::platform::Platform;
-use super::query::node;
+use super::query::Reader;
 use super::resolver::Caller;
 use super::store::Origin;
 use crate::body::Hashes;
@@ -171,8 +171,11 @@ impl Platform {
             ..self.origin(&caller.user.id)
         };
         let imported = self.upsert(draft, &object, &origin)?;
-        self.find(draft, &imported.standard_id)
-            .map_or(Ok(Value::Null), node)
+        let reader = Reader {
+            draft,
+            sight: caller.user.sight,
+        };
+        self.core_object(&reader, &imported.standard_id)
     }
 
     /// The label with this value or id, if there is one.

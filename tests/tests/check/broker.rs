@@ -29,22 +29,19 @@ async fn the_broker_is_tried_and_nothing_is_left_there() -> Result<()> {
         ..Options::default()
     };
     let stage = stage(options).await?;
-    let registered = "; to learn of it, the connector was registered on OpenCTI";
-    for (time, words) in [(1, registered), (2, "")] {
+    for _ in 0..2 {
         let (state, _, message) = queue_line(&stage).await?;
         assert_eq!(state, "ok", "{message}");
-        let (_, rest) = message.split_once("lets us publish").unwrap();
-        assert_eq!(rest, words, "time {time}");
+        assert!(message.ends_with("lets us publish"), "{message}");
     }
-    // As after a loss of RabbitMQ's data.
+    // As after a loss of RabbitMQ's data: the registration makes it anew.
     stage.platform.delete_exchange().await?;
     let (state, _, message) = queue_line(&stage).await?;
     assert_eq!(state, "ok", "{message}");
-    assert!(message.ends_with(registered), "{message}");
     let registrations = stage
         .platform
         .read(|platform| platform.connectors[CONNECTOR_ID].registrations);
-    assert_eq!(registrations, 2);
+    assert_eq!(registrations, 3);
     assert_eq!(stage.platform.state(), None);
     stage.platform.until_worker_caught_up().await?;
     assert!(stage.platform.deliveries().is_empty());

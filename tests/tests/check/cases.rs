@@ -161,10 +161,12 @@ fn of_virustotal() -> Vec<Case> {
 }
 
 fn of_opencti() -> Vec<Case> {
-    const REST: [(&str, &str, &str); 4] = [
+    const REST: [(&str, &str, &str); 6] = [
         ("skipped", "opencti-token", NO_PLATFORM),
         ("skipped", "opencti-version", NO_PLATFORM),
         ("skipped", "opencti-capabilities", NO_PLATFORM),
+        ("skipped", "opencti-registration", NO_PLATFORM),
+        ("skipped", "opencti-markings", NO_PLATFORM),
         ("skipped", "queue", NO_PLATFORM),
     ];
     vec![
@@ -182,6 +184,8 @@ fn of_opencti() -> Vec<Case> {
                 REST[1],
                 REST[2],
                 REST[3],
+                REST[4],
+                REST[5],
             ],
         },
         Case {
@@ -196,6 +200,8 @@ fn of_opencti() -> Vec<Case> {
                 REST[1],
                 REST[2],
                 REST[3],
+                REST[4],
+                REST[5],
             ],
         },
         Case {
@@ -214,6 +220,12 @@ fn of_opencti() -> Vec<Case> {
                     "opencti-capabilities",
                     "the token is not accepted",
                 ),
+                (
+                    "skipped",
+                    "opencti-registration",
+                    "the token is not accepted",
+                ),
+                ("skipped", "opencti-markings", "the token is not accepted"),
                 ("skipped", "queue", "the token is not accepted"),
             ],
         },
@@ -226,6 +238,16 @@ fn of_opencti() -> Vec<Case> {
                     "failed",
                     "opencti-capabilities",
                     "OPENCTI_TOKEN: missing: CONNECTORAPI; put the account into the group Connectors",
+                ),
+                (
+                    "skipped",
+                    "opencti-registration",
+                    "the account lacks a capability",
+                ),
+                (
+                    "skipped",
+                    "opencti-markings",
+                    "the account lacks a capability",
                 ),
                 ("skipped", "queue", "the account lacks a capability"),
             ],
@@ -264,6 +286,8 @@ fn of_opencti() -> Vec<Case> {
                     "5.12.33 is too old: this connector needs OpenCTI 6.0.0 or newer",
                 ),
                 ("skipped", "opencti-capabilities", "OpenCTI is too old"),
+                ("skipped", "opencti-registration", "OpenCTI is too old"),
+                ("skipped", "opencti-markings", "OpenCTI is too old"),
                 ("skipped", "queue", "OpenCTI is too old"),
             ],
         },
@@ -282,6 +306,8 @@ fn of_opencti() -> Vec<Case> {
 
 fn of_this_machine() -> Vec<Case> {
     const NO_NAMES: &str = "the names of its settings are not known without the guest";
+    const NO_NAME: &str = "the connector has no name without the guest";
+    const NO_GUEST: &str = "the guest, which names them, is not ready";
     const REFUSED: &str = "settings that it needs are refused";
     const NO_NETWORK: &str = "its certificates or its proxy cannot be used";
     vec![
@@ -330,6 +356,8 @@ fn of_this_machine() -> Vec<Case> {
                 ("skipped", "opencti-token", REFUSED),
                 ("skipped", "opencti-version", REFUSED),
                 ("skipped", "opencti-capabilities", REFUSED),
+                ("skipped", "opencti-registration", REFUSED),
+                ("skipped", "opencti-markings", REFUSED),
                 ("skipped", "queue", REFUSED),
             ],
         },
@@ -351,6 +379,8 @@ fn of_this_machine() -> Vec<Case> {
                 ("skipped", "virustotal-key", NO_NAMES),
                 ("skipped", "virustotal-quota", NO_NAMES),
                 ("skipped", "virustotal-feed", NO_NAMES),
+                ("skipped", "opencti-registration", NO_NAME),
+                ("skipped", "opencti-markings", NO_GUEST),
             ],
         },
         Case {
@@ -366,6 +396,8 @@ fn of_this_machine() -> Vec<Case> {
                 ("skipped", "virustotal-key", NO_NAMES),
                 ("skipped", "virustotal-quota", NO_NAMES),
                 ("skipped", "virustotal-feed", NO_NAMES),
+                ("skipped", "opencti-registration", NO_NAME),
+                ("skipped", "opencti-markings", NO_GUEST),
             ],
         },
         Case {
@@ -383,6 +415,8 @@ fn of_this_machine() -> Vec<Case> {
                 ("skipped", "virustotal-key", NO_NAMES),
                 ("skipped", "virustotal-quota", NO_NAMES),
                 ("skipped", "virustotal-feed", NO_NAMES),
+                ("skipped", "opencti-registration", NO_NAME),
+                ("skipped", "opencti-markings", NO_GUEST),
             ],
         },
         Case {
@@ -399,6 +433,8 @@ fn of_this_machine() -> Vec<Case> {
                 ("skipped", "opencti-token", NO_NETWORK),
                 ("skipped", "opencti-version", NO_NETWORK),
                 ("skipped", "opencti-capabilities", NO_NETWORK),
+                ("skipped", "opencti-registration", NO_NETWORK),
+                ("skipped", "opencti-markings", NO_NETWORK),
                 ("skipped", "queue", NO_NETWORK),
             ],
         },

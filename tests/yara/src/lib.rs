@@ -23,7 +23,9 @@ mod tests {
 
     #[test]
     fn rules_are_compiled_or_refused() {
-        let modules = ["pe", "elf", "math", "time", "console", "string", "dotnet", "hash"];
+        let modules = [
+            "pe", "elf", "math", "time", "console", "string", "dotnet", "hash",
+        ];
         for module in modules {
             let source = format!("import \"{module}\" rule it {{ condition: true }}");
             assert_eq!(refusal(&source), None, "{module}");
@@ -39,6 +41,9 @@ mod tests {
             assert!(refusal(source).is_some(), "{source}");
         }
         // Slow, and therefore a warning.
-        assert_eq!(refusal("rule it { strings: $a = /a.*b/ condition: $a }"), None);
+        assert_eq!(
+            refusal("rule it { strings: $a = /a.*b/ condition: $a }"),
+            None
+        );
     }
 }

@@ -12,6 +12,7 @@ use super::{NO_NETWORK, PATIENCE};
 use crate::cli::start::{self, Setup};
 use crate::config::{self, Http, OpenCti, Parts, Problem, Raw, Source};
 use crate::guest_source::{GuestSource, Refusal};
+use crate::pipeline::FilesInDraft;
 use crate::runtime::{Guest, LoadError, Pool, Remark, Severity};
 use crate::swap::{Unfit, Workshop, defaults};
 
@@ -197,6 +198,7 @@ fn read_settings(raw: &Raw, http: Option<Http>, loaded: Option<Loaded>) -> (Basi
         match workshop.open_with_remarks(&guest) {
             Ok((opened, remarks)) => {
                 settings.extend(remarks.iter().filter_map(remark));
+                settings.extend(files_in_draft(&parts, &opened));
                 pool = Some(opened);
             }
             Err(Unfit::Settings { prefix, problems }) => {
@@ -223,6 +225,14 @@ fn read_settings(raw: &Raw, http: Option<Http>, loaded: Option<Loaded>) -> (Basi
         guest: failed,
     };
     (basis, own)
+}
+
+/// That host and guest together want files in drafts.
+fn files_in_draft(parts: &Parts, pool: &Pool) -> Option<Check> {
+    match FilesInDraft::of(parts.connector.as_ref()?, pool) {
+        Ok(refused) => refused.map(|it| Check::failed(SETTINGS, Some(it.setting()), &it)),
+        Err(error) => Some(Check::failed(GUEST, Some("CONNECTOR_GUEST"), error)),
+    }
 }
 
 fn refused(problem: &Problem) -> Check {

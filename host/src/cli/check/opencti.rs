@@ -4,14 +4,23 @@ use super::local::Basis;
 use super::report::Check;
 use super::{NO_NETWORK, Patience, REFUSED};
 use crate::cli::connect::USER_AGENT;
-use crate::opencti::{Account, Client, Error, Purpose, Version};
+use crate::opencti::{Account, Client, Error, Purpose, Registration, Sight, Version};
+use crate::pipeline::hidden_marking;
 
 const REACHED: &str = "opencti";
 const TOKEN: &str = "opencti-token";
 const VERSION: &str = "opencti-version";
 const CAPABILITIES: &str = "opencti-capabilities";
+const REGISTRATION: &str = "opencti-registration";
+const MARKINGS: &str = "opencti-markings";
 
 const NO_ACCOUNT: &str = "the account of the token is not known";
+
+/// The platform would be told a name that is not known without the guest.
+const NO_NAME: &str = "the connector has no name without the guest";
+
+/// The platform would take the administrator of OPENCTI_TOKEN for the connector's account.
+const ONLY_RUN: &str = "the connector must be registered, which with CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT only `run` does";
 
 /// A platform that a connector can work with, or why this is none.
 pub(super) type Usable = Result<Platform, &'static str>;
@@ -20,9 +29,11 @@ pub(super) struct Platform {
     pub(super) client: Client,
     /// The rest of it.
     pub(super) patience: Patience,
+    /// What it told when it registered the connector, or why it did not.
+    pub(super) registration: Result<Registration, &'static str>,
 }
 
-/// Four lines.
+/// Six lines.
 pub(super) async fn check(basis: &Basis) -> (Vec<Check>, Usable) {
     let unusable = |first: Vec<Check>, reason| (skip_rest(first, reason), Err(reason));
     let Some(settings) = &basis.parts.opencti else {
@@ -91,11 +102,45 @@ pub(super) async fn check(basis: &Basis) -> (Vec<Check>, Usable) {
     }
     checks.push(Check::ok(VERSION, version));
     checks.push(capabilities(&account, basis));
-    let usable = match account.lacks(Purpose::Connector).is_empty() {
-        true => Ok(Platform { client, patience }),
-        false => Err("the account lacks a capability"),
+    if !account.lacks(Purpose::Connector).is_empty() {
+        return unusable(checks, "the account lacks a capability");
+    }
+    let (check, registration) = register(&client, patience, basis).await;
+    checks.push(check);
+    checks.push(markings(&client, patience, basis).await);
+    let platform = Platform {
+        client,
+        patience,
+        registration,
     };
-    (checks, usable)
+    (checks, Ok(platform))
+}
+
+/// Registers the connector with the call that `run` makes, which changes nothing where it is registered already.
+async fn register(
+    client: &Client,
+    patience: Patience,
+    basis: &Basis,
+) -> (Check, Result<Registration, &'static str>) {
+    let skipped = |reason| (Check::skipped(REGISTRATION, reason), Err(reason));
+    let Some(connector) = &basis.parts.connector else {
+        return skipped(REFUSED);
+    };
+    if basis.prefix.is_none() {
+        return skipped(NO_NAME);
+    }
+    if connector.service_account.is_some() {
+        return skipped(ONLY_RUN);
+    }
+    let words = match patience.wait(client.register_once(connector)).await {
+        Ok(Ok(registration)) => {
+            let words = format!("registered as {:?}", connector.name);
+            return (Check::ok(REGISTRATION, words), Ok(registration));
+        }
+        Ok(Err(error)) => Check::failed(REGISTRATION, error.setting(), error),
+        Err(late) => Check::failed(REGISTRATION, None, late),
+    };
+    (words, Err("OpenCTI does not register the connector"))
 }
 
 fn too_old(version: Version) -> Check {
@@ -164,9 +209,55 @@ fn service_account(account: &Account) -> Check {
     Check::failed(CAPABILITIES, Some("OPENCTI_TOKEN"), words)
 }
 
+/// Whether the account may use the markings that the guest's settings choose.
+async fn markings(client: &Client, patience: Patience, basis: &Basis) -> Check {
+    let Some(pool) = &basis.guest else {
+        return Check::skipped(MARKINGS, "the guest, which names them, is not ready");
+    };
+    let connector = basis.parts.connector.as_ref();
+    if connector.is_some_and(|it| it.service_account.is_some()) {
+        return Check::skipped(MARKINGS, "`run` makes the account that must see them");
+    }
+    if connector.is_some_and(|it| it.sinks.queue.is_none()) {
+        return Check::skipped(MARKINGS, "no objects go to OpenCTI");
+    }
+    let preamble = match pool.with(|mapper| mapper.preamble()) {
+        Ok(Some(preamble)) => preamble,
+        Ok(None) => return Check::skipped(MARKINGS, "the guest does not tell them before it runs"),
+        Err(error) => return Check::failed(MARKINGS, Some("CONNECTOR_GUEST"), error),
+    };
+    let mut seen = Vec::new();
+    for marking in &preamble.markings {
+        let sight = match patience.wait(client.sight(&marking.id)).await {
+            Ok(Ok(sight)) => sight,
+            Ok(Err(error)) => return Check::failed(MARKINGS, error.setting(), error),
+            Err(late) => return Check::failed(MARKINGS, None, late),
+        };
+        if let Some(words) = hidden_marking(&sight, marking, pool.guest()) {
+            return Check::failed(MARKINGS, Some("OPENCTI_TOKEN"), words);
+        }
+        if sight == Sight::Unknown {
+            let words = format!(
+                "{} ({}) is not on OpenCTI: add it there, and allow it in a group of the account",
+                marking.name, marking.id
+            );
+            return Check::warning(MARKINGS, None, words);
+        }
+        seen.push(marking.name.as_str());
+    }
+    Check::ok(MARKINGS, format!("the account sees {}", seen.join(", ")))
+}
+
 /// The lines that are still missing, as skipped.
 fn skip_rest(mut checks: Vec<Check>, reason: &str) -> Vec<Check> {
-    let names = [REACHED, TOKEN, VERSION, CAPABILITIES];
+    let names = [
+        REACHED,
+        TOKEN,
+        VERSION,
+        CAPABILITIES,
+        REGISTRATION,
+        MARKINGS,
+    ];
     let rest = names.into_iter().skip(checks.len());
     checks.extend(rest.map(|name| Check::skipped(name, reason)));
     checks

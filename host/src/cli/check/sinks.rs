@@ -5,15 +5,12 @@ use super::opencti::{Platform, Usable};
 use super::report::Check;
 use super::{PATIENCE, Patience, REFUSED};
 use crate::config::{BrokerOverrides, Connector, Http, Queue};
-use crate::delivery::{BrokerFailure, Error, S3Failure, probe_broker, probe_directory, probe_s3};
-use crate::opencti::{self, Client, Registration, S3Connection};
+use crate::delivery::{Error, S3Failure, probe_broker, probe_directory, probe_s3};
+use crate::opencti::{Client, Registration, S3Connection};
 
 const QUEUE: &str = "queue";
 const S3: &str = "s3";
 const DIRECTORY: &str = "directory";
-
-/// The platform would be told a name that is not known without the guest.
-const NO_NAME: &str = "the connector has no name without the guest";
 
 /// One line, none where nothing is sent to the platform's workers.
 pub(super) async fn check_queue(basis: &Basis, platform: &Usable) -> Option<Check> {
@@ -28,7 +25,6 @@ pub(super) async fn check_queue(basis: &Basis, platform: &Usable) -> Option<Chec
     };
     Some(match queue {
         Queue::Api => check_api(&platform.client),
-        Queue::Amqp(_) if basis.prefix.is_none() => Check::skipped(QUEUE, NO_NAME),
         Queue::Amqp(overrides) => check_broker(platform, connector, overrides, http).await,
     })
 }
@@ -47,73 +43,30 @@ async fn check_broker(
     overrides: &BrokerOverrides,
     http: &Http,
 ) -> Check {
-    let probe = async |registration: &Registration| {
-        probe_broker(overrides, connector, registration, http, PATIENCE).await
-    };
-    if let Some(registration) = known(platform, connector).await {
-        match probe(&registration).await {
-            Ok(address) => return Check::ok(QUEUE, lets_us_publish(&address)),
-            // The platform makes it when a connector registers.
-            Err(Error::Broker {
-                failure: BrokerFailure::NoExchange(_),
-                ..
-            }) => {}
-            Err(error) => return Check::failed(QUEUE, error.setting(), error),
-        }
-    }
-    let registration = match register(QUEUE, platform, connector).await {
+    let registration = match told(platform, connector).await {
         Ok(registration) => registration,
-        Err(check) => return check,
+        Err(reason) => return Check::skipped(QUEUE, reason),
     };
-    let registered = "to learn of it, the connector was registered on OpenCTI";
-    match probe(&registration).await {
-        Ok(address) => {
-            let words = format!("{}; {registered}", lets_us_publish(&address));
-            Check::ok(QUEUE, words)
-        }
-        Err(error) => Check::failed(QUEUE, error.setting(), format!("{error}; {registered}")),
+    match probe_broker(overrides, connector, &registration, http, PATIENCE).await {
+        Ok(address) => Check::ok(QUEUE, format!("RabbitMQ at {address} lets us publish")),
+        Err(error) => Check::failed(QUEUE, error.setting(), error),
     }
 }
 
-fn lets_us_publish(address: &str) -> String {
-    format!("RabbitMQ at {address} lets us publish")
-}
-
-/// What the platform told when the connector was registered; nothing changes there.
-async fn known(platform: &Platform, connector: &Connector) -> Option<Registration> {
-    let answer = platform
+/// What the platform tells registered connectors. Where it cannot be registered now, what an earlier registration
+/// told.
+async fn told(platform: &Platform, connector: &Connector) -> Result<Registration, &'static str> {
+    let reason = match &platform.registration {
+        Ok(registration) => return Ok(registration.clone()),
+        Err(reason) => *reason,
+    };
+    let earlier = platform
         .patience
         .wait(platform.client.registered(connector));
-    answer.await.ok()?.ok()?
-}
-
-/// Registers the connector, or answers the line that says why not.
-async fn register(
-    line: &'static str,
-    platform: &Platform,
-    connector: &Connector,
-) -> Result<Registration, Check> {
-    if connector.service_account.is_some() {
-        // The platform would take the administrator of OPENCTI_TOKEN for the connector's account.
-        let reason = "for this the connector must be registered, which with CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT only `run` does";
-        return Err(Check::skipped(line, reason));
+    match earlier.await {
+        Ok(Ok(Some(registration))) => Ok(registration),
+        _ => Err(reason),
     }
-    let answer = platform
-        .patience
-        .wait(platform.client.register_once(connector));
-    match answer.await {
-        Ok(Ok(registration)) => Ok(registration),
-        Ok(Err(error)) => Err(not_registered(line, &error)),
-        Err(late) => {
-            let words = format!("OpenCTI does not register the connector: {late}");
-            Err(Check::failed(line, None, words))
-        }
-    }
-}
-
-fn not_registered(line: &'static str, error: &opencti::Error) -> Check {
-    let words = format!("OpenCTI does not register the connector: {error}");
-    Check::failed(line, error.setting(), words)
 }
 
 /// One line, none where nothing is put into S3. What the settings do not say of it the platform tells registered
@@ -129,27 +82,19 @@ pub(super) async fn check_s3(basis: &Basis, platform: &Usable) -> Option<Check> 
         Err(reason) => return Some(Check::skipped(S3, *reason)),
     };
     let version = platform.client.version();
-    let (told, registered) = if settings.says_all() || !S3Connection::is_told_by(version) {
-        (None, "")
-    } else if let Some(registration) = known(platform, connector).await {
-        (Some(registration), "")
-    } else if basis.prefix.is_none() {
-        return Some(Check::skipped(S3, NO_NAME));
+    let from_platform = if settings.says_all() || !S3Connection::is_told_by(version) {
+        None
     } else {
-        match register(S3, platform, connector).await {
-            Ok(registration) => (
-                Some(registration),
-                "; to learn of it, the connector was registered on OpenCTI",
-            ),
-            Err(check) => return Some(check),
+        match told(platform, connector).await {
+            Ok(registration) => registration.s3,
+            Err(reason) => return Some(Check::skipped(S3, reason)),
         }
     };
-    let told = told.and_then(|registration| registration.s3);
-    let probed = probe_s3(settings, told.as_ref(), version, http);
+    let probed = probe_s3(settings, from_platform.as_ref(), version, http);
     Some(match Patience::begin().wait(probed).await {
         Ok(Ok(bucket)) => Check::ok(
             S3,
-            format!("{bucket} lets us look into it; writing was not tried{registered}"),
+            format!("{bucket} lets us look into it; writing was not tried"),
         ),
         // What is enough for a run may not be enough to look.
         Ok(Err(
@@ -160,9 +105,9 @@ pub(super) async fn check_s3(basis: &Basis, platform: &Usable) -> Option<Check> 
         )) => Check::warning(
             S3,
             error.setting(),
-            format!("cannot look into the bucket, and writing was not tried: {error}{registered}"),
+            format!("cannot look into the bucket, and writing was not tried: {error}"),
         ),
-        Ok(Err(error)) => Check::failed(S3, error.setting(), format!("{error}{registered}")),
+        Ok(Err(error)) => Check::failed(S3, error.setting(), error),
         Err(late) => Check::failed(S3, Some("S3_ENDPOINT"), late),
     })
 }

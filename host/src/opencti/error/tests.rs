@@ -120,3 +120,61 @@ fn a_deleted_connector_is_recognised() {
     );
     assert!(!graphql("FUNCTIONAL_ERROR", "other").is_unknown_connector());
 }
+
+#[test]
+fn waiting_helps_or_somebody_must_change_something() {
+    for (code, message, needs_change) in [
+        (
+            "FUNCTIONAL_ERROR",
+            "this mandatory field cannot be nil",
+            true,
+        ),
+        ("FUNCTIONAL_ERROR", "Too many requests", false),
+        ("UNSUPPORTED_ERROR", "", true),
+        ("VALIDATION_ERROR", "", true),
+        ("BAD_USER_INPUT", "", true),
+        ("FORBIDDEN_ACCESS", "", true),
+        ("AUTH_REQUIRED", "", true),
+        ("DATABASE_ERROR", "", false),
+        ("LOCK_ERROR", "", false),
+    ] {
+        assert_eq!(
+            graphql(code, message).needs_change(),
+            needs_change,
+            "{code}"
+        );
+    }
+    for (status, needs_change) in [(404, true), (302, true), (502, false), (429, false)] {
+        let error = Error::Status {
+            status,
+            retry_after: None,
+            excerpt: Excerpt::of(b""),
+        };
+        assert_eq!(error.needs_change(), needs_change, "{status}");
+    }
+}
+
+#[test]
+fn a_refused_registration_names_the_settings() {
+    let refused = |code: &str, message: &str| Error::GraphQl {
+        operation: &REGISTER,
+        code: Code::parse(code),
+        message: message.to_owned(),
+    };
+    for code in ["FUNCTIONAL_ERROR", "VALIDATION_ERROR", "BAD_USER_INPUT"] {
+        let error = refused(code, "words");
+        assert_eq!(error.setting(), Some("CONNECTOR_ID"), "{code}");
+        assert!(
+            error.to_string().contains("words; check CONNECTOR_ID"),
+            "{error}"
+        );
+    }
+    for (code, message) in [
+        ("DATABASE_ERROR", "words"),
+        ("FUNCTIONAL_ERROR", "Too many requests"),
+    ] {
+        let error = refused(code, message);
+        assert_eq!(error.setting(), None, "{code}");
+        assert!(error.to_string().ends_with(message), "{error}");
+    }
+}

@@ -90,6 +90,35 @@ async fn retries() {
     }
 }
 
+/// A platform whose search is overloaded says so of a valid token, for some seconds.
+#[tokio::test]
+async fn a_token_that_has_worked_is_doubted_for_a_while_before_its_refusal_is_believed() {
+    let refusals = |number| (0..number).map(|_| Instead::Error("AUTH_REQUIRED", "log in"));
+    let platform = Platform::start("7.260817.0").await;
+    let client = platform.client();
+    let asked = async |number, works: bool, requests: usize| {
+        let before = platform.received("stixCyberObservables").len();
+        platform.instead("stixCyberObservables", refusals(number));
+        let result = client.artifact_known("00").await;
+        assert_eq!(result.is_ok(), works, "{number} refusals: {result:?}");
+        if let Err(error) = result {
+            assert!(error.is_configuration(), "{error}");
+        }
+        let received = platform.received("stixCyberObservables").len() - before;
+        assert_eq!(received, requests, "{number} refusals");
+    };
+    // The version is told to everybody, so that it says nothing about the token.
+    client.read_version().await.unwrap();
+    asked(1, false, 1).await;
+    asked(0, true, 1).await;
+    asked(5, true, 6).await;
+    asked(6, false, 6).await;
+    // Believed by now.
+    asked(1, false, 1).await;
+    asked(0, true, 1).await;
+    asked(1, true, 2).await;
+}
+
 #[tokio::test]
 async fn network_failures_are_told_apart() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -130,27 +159,88 @@ async fn a_redirect_is_told() {
 }
 
 #[tokio::test]
-async fn a_platform_that_is_not_what_it_says_gets_the_oldest_form_from_then_on() {
-    let platform = Platform::start("7.260817.0").await;
+async fn a_platform_that_is_not_what_it_says_gets_an_older_form_from_then_on() {
+    let platform = Platform::start("7.261008.0").await;
     platform.model().schema = Some(Version::new(6, 0, 0));
     let client = platform.client();
     client.read_version().await.unwrap();
     for _ in 0..2 {
         client.register(&connector()).await.unwrap();
     }
-    let queries: Vec<_> = platform
+    let sent: Vec<_> = platform
         .received("registerConnector")
         .into_iter()
-        .map(|request| request.query)
+        .map(|request| {
+            let input = &request.variables["input"];
+            (
+                request.query.contains("connector_state_timestamp"),
+                input["enrichment_resolution"] == "none",
+                input.get("slug").is_some(),
+            )
+        })
         .collect();
-    let operation = OPERATIONS
-        .iter()
-        .find(|operation| operation.name == "registerConnector")
-        .unwrap();
-    let [newest, oldest] = operation.variants() else {
-        panic!("two variants");
-    };
-    assert_eq!(queries, [newest.text, oldest.text, oldest.text]);
+    let oldest = (false, false, false);
+    assert_eq!(
+        sent,
+        [
+            (true, true, true),
+            (true, true, false),
+            (true, false, false),
+            oldest,
+            oldest,
+        ]
+    );
+}
+
+/// The form is not what it minds then, so the words of the first refusal are what helps.
+#[tokio::test]
+async fn a_platform_that_refuses_every_form_is_asked_in_the_newest_again() {
+    let platform = Platform::start("7.260817.0").await;
+    let refusals = ["the first words", "others", "others", "others"];
+    platform.instead(
+        "registerConnector",
+        refusals.map(|words| Instead::Error("BAD_USER_INPUT", words)),
+    );
+    let client = platform.client();
+    client.read_version().await.unwrap();
+    let error = client.register(&connector()).await.unwrap_err().to_string();
+    assert!(error.contains("the first words"), "{error}");
+    client.register(&connector()).await.unwrap();
+    let input =
+        |number: usize| platform.received("registerConnector")[number].variables["input"].clone();
+    assert_eq!(input(3), input(0));
+}
+
+#[tokio::test]
+async fn a_registration_says_all_that_the_release_takes() {
+    let common = json!({
+        "id": "c", "name": "Some Connector/1", "type": "EXTERNAL_IMPORT", "scope": ["a", "b"],
+        "auto": false, "only_contextual": false, "playbook_compatible": false,
+    });
+    let resolution = json!({"auto_update": false, "enrichment_resolution": "none"});
+    let release = json!({"version": env!("CARGO_PKG_VERSION"), "slug": "some-connector"});
+    for (version, more) in [
+        ("6.0.0", vec![]),
+        ("6.8.8", vec![]),
+        ("6.8.9", vec![&resolution]),
+        ("6.9.22", vec![&resolution]),
+        ("7.260817.0", vec![&resolution]),
+        ("7.261008.0", vec![&resolution, &release]),
+    ] {
+        let mut expected = common.as_object().unwrap().clone();
+        for fields in more {
+            expected.extend(fields.as_object().unwrap().clone());
+        }
+        let platform = Platform::start(version).await;
+        // A release without the field has nothing that could be left in it.
+        platform.model().left_by_pycti = expected.contains_key("auto_update");
+        let client = platform.client();
+        client.read_version().await.unwrap();
+        client.register(&connector()).await.unwrap();
+        let requests = platform.received("registerConnector");
+        assert_eq!(requests.len(), 1, "{version}");
+        assert_eq!(requests[0].variables["input"], json!(expected), "{version}");
+    }
 }
 
 #[tokio::test]
@@ -191,6 +281,7 @@ async fn the_platform_is_waited_for() {
         json!({
             "id": "c", "name": "Some Connector/1", "type": "EXTERNAL_IMPORT", "scope": ["a", "b"],
             "auto": false, "only_contextual": false, "playbook_compatible": false,
+            "auto_update": false, "enrichment_resolution": "none",
         })
     );
 
