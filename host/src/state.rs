@@ -24,6 +24,9 @@ const FAILED: usize = 50;
 /// Items to remove at the source that are kept: more than a batch has.
 const REMOVALS: usize = 200;
 
+/// Works whose errors are still read.
+const WORKS: usize = 10;
+
 /// Characters of a failed item's id that are kept: the longest id. An element without one is told by all its bytes.
 const FAILED_ID: usize = 128;
 
@@ -45,6 +48,20 @@ pub struct State {
     /// Ids of items that are done and to be removed at the source, newest last.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     removals: VecDeque<String>,
+    /// Works of earlier runs that workers may still add errors to, newest last.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    works: VecDeque<PastWork>,
+}
+
+/// A work whose errors are read until its workers are done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastWork {
+    /// OpenCTI's id of it.
+    pub id: String,
+    /// When it was opened, in seconds since the epoch.
+    pub opened: u64,
+    /// How many of its errors were told.
+    pub told: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +124,7 @@ impl State {
             },
             failed: VecDeque::new(),
             removals: VecDeque::new(),
+            works: VecDeque::new(),
         }
     }
 
@@ -237,6 +255,32 @@ impl State {
         } else {
             None
         }
+    }
+
+    /// Notes a work whose errors are to be read. The oldest falls off a full list.
+    pub fn remember_work(&mut self, id: &str, opened: u64) {
+        if self.works.iter().any(|work| work.id == id) {
+            return;
+        }
+        self.works.push_back(PastWork {
+            id: id.to_owned(),
+            opened,
+            told: 0,
+        });
+        if self.works.len() > WORKS {
+            self.works.pop_front();
+        }
+    }
+
+    /// Works whose errors are to be read, oldest first.
+    #[must_use]
+    pub fn works(&self) -> &VecDeque<PastWork> {
+        &self.works
+    }
+
+    /// Puts in place what is still to be read.
+    pub fn set_works(&mut self, works: VecDeque<PastWork>) {
+        self.works = works;
     }
 
     /// What is to be removed at the source, oldest first.

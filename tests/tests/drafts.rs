@@ -146,7 +146,10 @@ async fn files_go_past_the_draft_if_a_setting_says_so() -> Result<()> {
     assert!(!stage.platform.requests().iter().any(in_draft));
     let draft = stage.draft()?;
     assert_eq!(count(&draft, "incident"), 6);
-    assert_eq!(count(&draft, "artifact"), 0);
+    // What the draft says of the files: they themselves are outside of it.
+    assert_eq!(count(&draft, "artifact"), uploads);
+    stage.platform.validate_draft(&draft.id)?;
+    assert_eq!(stage.platform.objects_of("incident").len(), 6);
     Ok(())
 }
 

@@ -126,8 +126,14 @@ async fn what_would_be_delivered_is_what_a_run_delivers() -> Result<()> {
     let filters = told["filters"].as_array().unwrap();
     assert!(filters.iter().all(|it| it["passed"] == true) && filters.len() == 7);
     let questions = told["questions"].as_array().unwrap();
-    let kinds: Vec<&Value> = questions.iter().map(|it| &it["kind"]).collect();
-    assert_eq!(kinds, ["lookup", "artifact-known"]);
+    let kinds: Vec<&str> = questions
+        .iter()
+        .filter_map(|it| it["kind"].as_str())
+        .collect();
+    assert_eq!(kinds[..2], ["lookup", "artifact-known"]);
+    // What the platform holds of the objects, and whether it has the rule under another text.
+    let others: BTreeSet<&str> = kinds[2..].iter().copied().collect();
+    assert_eq!(others, BTreeSet::from(["known", "named"]));
     assert!(
         questions[0]["answer"]["found"].as_u64() > Some(100),
         "{told}"

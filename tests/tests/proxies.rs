@@ -224,8 +224,8 @@ async fn a_proxy_gets_its_login_and_says_no_without() -> Result<()> {
         running.until_logged(words).await?;
         running.terminate()?;
         let run = running.finish().await?;
-        let warnings = run.messages("WARNING").join("\n");
-        assert!(warnings.contains(name), "{warnings}");
+        let told = [run.messages("WARNING"), run.messages("ERROR")].concat();
+        assert!(told.join("\n").contains(name), "{told:?}");
     }
     Ok(())
 }

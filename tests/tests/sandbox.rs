@@ -75,8 +75,8 @@ fn ruleset(bytes: usize) -> String {
 fn the_component_that_was_built_imports_nothing() {
     // A component with imports would be refused, as the test below shows.
     let guest = load(&component()).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(guest.exports().len(), 2, "{:?}", guest.exports());
-    assert!(guest.explains());
+    assert_eq!(guest.exports().len(), 3, "{:?}", guest.exports());
+    assert!(guest.explains() && guest.announces());
 }
 
 #[test]

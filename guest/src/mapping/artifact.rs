@@ -108,7 +108,8 @@ fn new_request(
         sha256,
         size: rule_match.notification.attributes.size,
         name: file.name.as_deref().unwrap_or(sha256),
-        description: "Downloaded from Virustotal Livehunt Notifications.",
+        // As the object's: a run may end between the two.
+        description: &file::description(rule_match),
         author: draft.author(),
         markings: draft.markings(),
         labels: [],

@@ -1,5 +1,7 @@
 //! What the tests of the mapping share: fixtures, a host in a few lines, a check of validity.
 
+#![allow(dead_code, reason = "each test needs a part of it")]
+
 use std::collections::BTreeSet;
 
 use livehunt::Mapper;

@@ -89,7 +89,9 @@ impl Explaining<'_> {
         let defaults = defaults(self.pool.guest().description());
         let (opencti, source) = config::load_peers(&self.setup.raw, &defaults)?;
         let Peers { platform, source } = Peers::of(&opencti, &source, &http)?;
-        let answers = LiveAnswers::new(source.clone(), platform);
+        let connector = config::load_parts(&self.setup.raw, Some(&defaults)).connector;
+        let tells_held = connector.is_none_or(|it| it.sinks.is_queue_alone());
+        let answers = LiveAnswers::new(source.clone(), platform, tells_held);
         for id in ids {
             let id: ItemId = id.parse()?;
             let item = match pipeline::read_element(&source, &self.pool, &id, self.now).await? {

@@ -135,14 +135,15 @@ async fn connect_and_run(
     Ok(exit_code(report.as_ref(), left))
 }
 
-/// Success, unless the last run failed or anything is left of a back-fill. That a run was held back, or stopped for the
+/// Success, unless the last run failed, a file could not be copied in it, or anything is left of a back-fill. That a run was held back, or stopped for the
 /// quota, is none: the next one does what it left, and pycti ends with 0 as well.
 fn exit_code(report: Option<&Report>, left: Option<u64>) -> ExitCode {
     if let Some(since) = left {
         schedule::tell_rest(since);
         return ExitCode::FAILURE;
     }
-    if report.is_some_and(Report::is_failed) {
+    let is_incomplete = |report: &Report| report.is_failed() || report.artifacts_failed > 0;
+    if report.is_some_and(is_incomplete) {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS

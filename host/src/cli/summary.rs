@@ -79,6 +79,9 @@ fn table(report: &Report, directory: Option<&str>) -> String {
         row("Files copied", &report.artifacts.to_string());
         row("Files not copied", &report.artifacts_failed.to_string());
     }
+    if report.refused > 0 {
+        row("Objects refused by OpenCTI", &report.refused.to_string());
+    }
     if report.removed > 0 {
         row("Removed at the source", &report.removed.to_string());
     }

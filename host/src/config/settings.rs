@@ -111,6 +111,14 @@ pub struct Sinks {
     pub s3: Option<S3>,
 }
 
+impl Sinks {
+    /// Whether bundles go to the platform's queue and nowhere else.
+    #[must_use]
+    pub fn is_queue_alone(&self) -> bool {
+        self.queue.is_some() && self.directory.is_none() && self.s3.is_none()
+    }
+}
+
 /// An account of the connector's own, which it makes with the rights of `OPENCTI_TOKEN`.
 #[derive(Debug, Clone, Copy)]
 pub struct ServiceAccount {

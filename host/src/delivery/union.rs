@@ -2,10 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-/// Both documents in one: members of either; of lists the values of both, each once; of numbers the greater; else the
-/// newer value. The newer document where one of them is no JSON object.
+/// Members of which the earlier time is kept (STIX 2.1): an object exists, and counts, from when it was told of first.
+const EARLIEST: [&str; 3] = ["created", "first_seen", "valid_from"];
+
+/// Both documents in one: members of either; of lists the values of both, each once; of numbers the greater; of times of
+/// a beginning the earlier; else the newer value. The newer document where one of them is no JSON object.
 pub(super) fn united(older: &str, newer: String) -> String {
     let objects = (serde_json::from_str(older), serde_json::from_str(&newer));
     let (Ok(mut united), Ok(newer_object)) = objects else {
@@ -18,10 +22,16 @@ pub(super) fn united(older: &str, newer: String) -> String {
 fn unite_members(older: &mut Map<String, Value>, newer: Map<String, Value>) {
     for (name, newer) in newer {
         match older.get_mut(&name) {
+            Some(older) if EARLIEST.contains(&name.as_str()) && begins_before(older, &newer) => {}
             Some(older) => unite(older, newer),
             None => _ = older.insert(name, newer),
         }
     }
+}
+
+fn begins_before(older: &Value, newer: &Value) -> bool {
+    let time = |value: &Value| -> Option<Timestamp> { value.as_str()?.parse().ok() };
+    time(older).is_some_and(|older| time(newer).is_none_or(|newer| older <= newer))
 }
 
 fn unite(older: &mut Value, newer: Value) {
@@ -60,6 +70,21 @@ mod tests {
             (json!({"n": 20}), json!({"n": 40}), json!({"n": 40})),
             (json!({"t": "z"}), json!({"t": "a"}), json!({"t": "a"})),
             (json!({"t": "z"}), json!({"t": null}), json!({"t": null})),
+            (
+                json!({"valid_from": "2026-01-02T00:00:00Z", "modified": "2026-01-02T00:00:00Z"}),
+                json!({"valid_from": "2026-01-03T00:00:00Z", "modified": "2026-01-03T00:00:00Z"}),
+                json!({"valid_from": "2026-01-02T00:00:00Z", "modified": "2026-01-03T00:00:00Z"}),
+            ),
+            (
+                json!({"created": "2026-01-02T00:00:00Z"}),
+                json!({"created": "2026-01-01T23:59:59.999Z"}),
+                json!({"created": "2026-01-01T23:59:59.999Z"}),
+            ),
+            (
+                json!({"created": "x"}),
+                json!({"created": 1}),
+                json!({"created": 1}),
+            ),
             (json!({"a": 1}), json!({"b": 2}), json!({"a": 1, "b": 2})),
             (
                 json!({"o": {"a": 1, "l": [1]}}),

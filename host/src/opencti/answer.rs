@@ -41,6 +41,36 @@ struct GraphQlError {
 struct Extensions {
     #[serde(default)]
     code: Option<String>,
+    #[serde(default)]
+    data: Option<ErrorData>,
+}
+
+#[derive(Deserialize)]
+struct ErrorData {
+    /// Of references: which of them the platform does not have.
+    #[serde(default, rename = "unresolvedIds")]
+    unresolved_ids: Vec<String>,
+}
+
+/// Ids in the words of an error.
+const MAX_NAMED_IDS: usize = 5;
+
+impl GraphQlError {
+    /// The platform's words, with the references that it does not have.
+    fn words(&self) -> String {
+        let data = self.extensions.data.as_ref();
+        let unresolved = data.map_or(&[][..], |data| &data.unresolved_ids);
+        if unresolved.is_empty() {
+            return self.message.clone();
+        }
+        let named = unresolved.iter().take(MAX_NAMED_IDS);
+        let named: Vec<&str> = named.map(String::as_str).collect();
+        let more = match unresolved.len() - named.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("{}: {}{more}", self.message, named.join(", "))
+    }
 }
 
 /// What to wait before the next try: what the platform asks for, where it does.
@@ -80,7 +110,7 @@ pub(super) async fn answer_of(
         return Err(Error::GraphQl {
             operation,
             code: Code::parse(&redaction.strike(code.unwrap_or("(no code)"))),
-            message: redaction.strike(&first.message),
+            message: redaction.strike(&first.words()),
         });
     }
     let excerpt = || {

@@ -23,6 +23,7 @@ mod state_keeper;
 mod version;
 mod wait;
 mod work;
+mod work_errors;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -45,3 +46,4 @@ pub use state_keeper::{Generation, Info, KeeperView, PING_INTERVAL, Pings, Saved
 pub use version::{Feature, Version};
 pub use wait::{NotReady, wait_for_platform, wait_for_service_account};
 pub use work::Work;
+pub use work_errors::{MAX_ERRORS, RefusedObject, WorkError, WorkErrors};

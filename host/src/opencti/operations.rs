@@ -197,6 +197,9 @@ pub static WORK_TO_PROCESSED: Operation =
 pub static WORK_IS_ALIVE: Operation =
     operation!("isWorkAlive" needs "MODULES", "work_is_alive" since Version::new(6, 8, 7));
 
+/// The errors of a work.
+pub static WORK_ERRORS: Operation = operation!("work" needs "MODULES", "work_errors" since FIRST);
+
 /// Shows on a work where it brings its objects.
 pub static WORK_ADD_DRAFT_CONTEXT: Operation = operation!(
     "addDraftContext" needs "CONNECTORAPI",
@@ -286,6 +289,7 @@ pub static OPERATIONS: &[&Operation] = &[
     &WORK_REPORT_EXPECTATION,
     &WORK_TO_PROCESSED,
     &WORK_IS_ALIVE,
+    &WORK_ERRORS,
     &WORK_ADD_DRAFT_CONTEXT,
     &DRAFT_ADD,
     &DRAFT_STATUS,

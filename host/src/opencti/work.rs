@@ -13,9 +13,10 @@ use super::operations::{
     WORK_ADD, WORK_ADD_DRAFT_CONTEXT, WORK_ADD_EXPECTATIONS, WORK_IS_ALIVE,
     WORK_REPORT_EXPECTATION, WORK_TO_PROCESSED,
 };
+use super::work_errors::OWN_SOURCE;
 
 /// The worker drops the source of an error from this length on; so does the platform's list of errors.
-const MAX_SOURCE: usize = 50_000;
+const MAX_SOURCE: usize = 49_000;
 
 /// One run as the platform shows it. It is opened on the platform with the first thing to report, so that a
 /// run without news leaves no trace. A user may delete it at any time: then the run goes on without it.
@@ -217,13 +218,20 @@ impl Work {
         // A report counts as one processed object, so one must be expected.
         let result = match self.expect(&id, 1).await {
             Ok(()) => {
-                let source = truncated(source, MAX_SOURCE);
+                let source = format!("{OWN_SOURCE}{}", truncated(source, MAX_SOURCE));
+                let source = source.as_str();
                 self.report(&id, Some(ReportedError { error, source }))
                     .await
             }
             Err(error) => Err(error),
         };
         self.tolerate(result)
+    }
+
+    /// The id of the work, where it is open on the platform.
+    pub async fn open_id(&self) -> Option<String> {
+        let opened = self.opened.lock().await;
+        opened.as_ref().map(|opened| opened.id.clone())
     }
 
     /// Closes the work, if it was opened. To be called on every path out of a run.

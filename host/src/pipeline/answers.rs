@@ -22,6 +22,7 @@ const HELD: u64 = 4_000_000;
 pub struct LiveAnswers {
     source: virustotal::Client,
     platform: opencti::Client,
+    tells_held: bool,
     digests: Cache<Wanted, Answer>,
     held: Cache<Question, Answer>,
 }
@@ -36,8 +37,10 @@ struct Wanted {
 
 impl LiveAnswers {
     /// Nothing is known yet; made anew for each run, so that no answer outlives it.
+    ///
+    /// Without `tells_held` the platform counts as empty: what goes elsewhere too must be complete without it.
     #[must_use]
-    pub fn new(source: virustotal::Client, platform: opencti::Client) -> Self {
+    pub fn new(source: virustotal::Client, platform: opencti::Client, tells_held: bool) -> Self {
         let weight = |wanted: &Wanted, answer: &Answer| {
             let wanted = size_of::<Wanted>() + wanted.subject.len() + wanted.part.len();
             u32::try_from(wanted + answer.bytes()).unwrap_or(u32::MAX)
@@ -49,6 +52,7 @@ impl LiveAnswers {
         Self {
             source,
             platform,
+            tells_held,
             digests: Cache::builder()
                 .max_capacity(DIGESTS)
                 .weigher(weight)
@@ -152,6 +156,7 @@ impl Answers for LiveAnswers {
                     .map_err(|stop| Stop::clone(&stop))
             }
             "artifact-known" => self.artifact_known(&question.subject).await,
+            "known" | "named" if !self.tells_held => Ok(Answer::Absent),
             "known" => self.object_known(question).await,
             "named" => self
                 .held
@@ -165,6 +170,9 @@ impl Answers for LiveAnswers {
     }
 
     async fn prepare(&self, questions: &[&Question]) -> Result<(), Stop> {
+        if !self.tells_held {
+            return Ok(());
+        }
         let is_new =
             |question: &&&Question| question.kind == "known" && !self.held.contains_key(**question);
         let mut subjects = BTreeSet::new();

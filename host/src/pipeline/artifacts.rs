@@ -9,7 +9,7 @@ use futures::TryStreamExt as _;
 use super::run::Run;
 use super::stop::Stop;
 use crate::delivery::{Batch, Object};
-use crate::opencti::{self, ArtifactUpload, Code};
+use crate::opencti::{self, ArtifactUpload, Code, Sight};
 use crate::runtime::Artifact;
 use crate::step::Step;
 use crate::virustotal::{self, DownloadRequest};
@@ -20,15 +20,37 @@ const RETRIES: usize = 2;
 /// How long the platform's workers may take to create the author.
 const AUTHOR_TIMEOUT: Duration = Duration::from_secs(120);
 
+const NO_QUEUE: &str = "files go to OpenCTI only, and CONNECTOR_SEND_TO_QUEUE is false";
+
 /// Told by who copies a file although the settings were not refused at the start: the guest did not announce it.
 const IN_DRAFT: &str = "OpenCTI cannot validate a draft that holds a file: set CONNECTOR_FILES_OUTSIDE_DRAFT to true, or have no files copied";
 
-/// What copying a file came to, when the run can go on.
-enum Copied {
-    /// It is on the platform.
-    Yes,
+/// Why a file is not on the platform, while the run goes on.
+#[derive(Debug)]
+pub(super) struct NotCopied {
+    /// Words for the user.
+    pub(super) reason: String,
+    /// Whether the source does not have it, so that no other try will find it.
+    pub(super) is_gone: bool,
+}
+
+impl NotCopied {
+    fn for_now(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            is_gone: false,
+        }
+    }
+}
+
+/// What one try came to, when the run can go on.
+enum Try {
+    /// The file is on the platform.
+    Copied,
     /// It cannot be had, or is not wanted by the platform.
-    No(String),
+    Refused(NotCopied),
+    /// The platform does not have the labels that the file would carry.
+    LabelsMissing,
     /// Worth another try; after the last, the run cannot go on.
     NotYet(Stop),
     /// Worth another try; after the last, the file is given up: others may still be had.
@@ -36,48 +58,65 @@ enum Copied {
 }
 
 impl Run<'_> {
-    /// Copies a file; answers whether it is on the platform. `objects` are those of the same emission.
+    /// Copies a file, unless that was done in this run. `objects` are those of the same emission.
     pub(super) async fn copy(
         &mut self,
         artifact: &Artifact,
         objects: &[Object],
-    ) -> Result<bool, Stop> {
+    ) -> Result<Result<(), NotCopied>, Stop> {
+        if self.copied.contains(&artifact.sha256) {
+            return Ok(Ok(()));
+        }
+        let copied = self.copy_in_tries(artifact, objects).await?;
+        match &copied {
+            Ok(()) => {
+                self.copied.insert(artifact.sha256.clone());
+                self.report.artifacts += 1;
+                Step::FileCopied.reached();
+            }
+            Err(NotCopied { reason, .. }) => self.give_up(artifact, reason).await,
+        }
+        Ok(copied)
+    }
+
+    async fn copy_in_tries(
+        &self,
+        artifact: &Artifact,
+        objects: &[Object],
+    ) -> Result<Result<(), NotCopied>, Stop> {
         let request =
             match DownloadRequest::parse(&artifact.source, &artifact.sha256, artifact.size) {
                 Ok(request) => request,
-                Err(refused) => return Ok(self.give_up(artifact, &refused.to_string()).await),
+                Err(refused) => return Ok(Err(NotCopied::for_now(refused.to_string()))),
             };
         if !self.pipeline.deliverer.has_queue() {
-            let reason = "files go to the platform only, and CONNECTOR_SEND_TO_QUEUE is false";
-            return Ok(self.give_up(artifact, reason).await);
+            return Ok(Err(NotCopied::for_now(NO_QUEUE)));
         }
         if self.pipeline.validate_before_import && !self.pipeline.files_outside_draft {
-            return Ok(self.give_up(artifact, IN_DRAFT).await);
-        }
-        if self.copied.contains(&artifact.sha256) {
-            return Ok(true);
+            return Ok(Err(NotCopied::for_now(IN_DRAFT)));
         }
         let backoff = self.pipeline.platform.backoff();
         let mut pauses = backoff.with_max_times(RETRIES).build();
+        let mut labels = artifact.labels.as_slice();
         loop {
-            self.ensure_author(artifact, objects).await?;
-            let copied = self.try_copy(artifact, &request).await?;
-            let reason = match &copied {
-                Copied::Yes => {
-                    self.copied.insert(artifact.sha256.clone());
-                    self.report.artifacts += 1;
-                    Step::FileCopied.reached();
-                    return Ok(true);
+            self.ensure_references(artifact, objects).await?;
+            let tried = self.try_copy(artifact, labels, &request).await?;
+            let reason = match &tried {
+                Try::Copied => return Ok(Ok(())),
+                Try::LabelsMissing => {
+                    labels = &[];
+                    continue;
                 }
-                Copied::No(reason) => return Ok(self.give_up(artifact, reason).await),
-                Copied::NotYet(stop) => stop.to_string(),
-                Copied::Spoilt(reason) => reason.clone(),
+                Try::Refused(_) => String::new(),
+                Try::NotYet(stop) => stop.to_string(),
+                Try::Spoilt(reason) => reason.clone(),
             };
-            let Some(pause) = pauses.next() else {
-                return match copied {
-                    Copied::NotYet(stop) => Err(stop),
-                    _ => Ok(self.give_up(artifact, &reason).await),
-                };
+            let pause = pauses.next();
+            let pause = match (tried, pause) {
+                (Try::Refused(not_copied), _) => return Ok(Err(not_copied)),
+                (Try::NotYet(stop), None) => return Err(stop),
+                (_, None) => return Ok(Err(NotCopied::for_now(reason))),
+                (_, Some(pause)) => pause,
             };
             tracing::debug!(sha256 = artifact.sha256, reason, "copying a file again");
             tokio::time::sleep(pause).await;
@@ -87,8 +126,9 @@ impl Run<'_> {
     async fn try_copy(
         &self,
         artifact: &Artifact,
+        labels: &[String],
         request: &DownloadRequest,
-    ) -> Result<Copied, Stop> {
+    ) -> Result<Try, Stop> {
         let download = match self.pipeline.source.download(request).await {
             Ok(download) => download,
             Err(error) => return not_offered(error),
@@ -100,7 +140,7 @@ impl Run<'_> {
             description: &artifact.description,
             author: &artifact.author,
             markings: &artifact.markings,
-            labels: &artifact.labels,
+            labels,
         };
         // The platform only sees an upload that breaks off, whoever broke it.
         let broken = Arc::new(OnceLock::new());
@@ -110,24 +150,24 @@ impl Run<'_> {
         });
         let body = reqwest::Body::wrap_stream(stream);
         match self.pipeline.platform.artifact_import(upload, body).await {
-            Ok(_) => Ok(Copied::Yes),
+            Ok(_) => Ok(Try::Copied),
             Err(error) => match broken.get() {
                 // The storage host was reached. What breaks this file off may do so for ever, as a scanner on the
                 // way does that knows the file.
-                Some(broken) => Ok(Copied::Spoilt(broken.to_string())),
+                Some(broken) => Ok(Try::Spoilt(broken.to_string())),
+                // Author and markings are there. The platform makes no labels for a file (platform.md P9).
+                None if error.is_missing_reference() && !labels.is_empty() => {
+                    Ok(Try::LabelsMissing)
+                }
                 None => not_imported(error),
             },
         }
     }
 
-    /// A file names its author and markings, and the platform refuses those it does not have. Before the
-    /// first file they are sent ahead, and awaited.
-    async fn ensure_author(&self, artifact: &Artifact, objects: &[Object]) -> Result<(), Stop> {
-        if !self.copied.is_empty() {
-            return Ok(());
-        }
-        let platform = &self.pipeline.platform;
-        if platform.object_known(&artifact.author).await? {
+    /// A file names its author and markings, and the platform refuses those it does not have. They are sent ahead
+    /// where they are missing, and awaited.
+    async fn ensure_references(&self, artifact: &Artifact, objects: &[Object]) -> Result<(), Stop> {
+        if !self.copied.is_empty() || !self.lacks_references(artifact).await? {
             return Ok(());
         }
         let mut ahead = Batch::default();
@@ -146,7 +186,7 @@ impl Run<'_> {
             .without_max_times()
             .build();
         for pause in pauses {
-            if platform.object_known(&artifact.author).await? {
+            if !self.lacks_references(artifact).await? {
                 return Ok(());
             }
             if begun.elapsed() > AUTHOR_TIMEOUT {
@@ -155,40 +195,58 @@ impl Run<'_> {
             tokio::time::sleep(pause).await;
         }
         Err(Stop::Platform(format!(
-            "the workers have not created the author {} within {AUTHOR_TIMEOUT:?}, and files need it; are workers running?",
+            "the workers have not created the author {} and the marking within {AUTHOR_TIMEOUT:?}, and files need them; are workers running?",
             artifact.author
         )))
     }
 
-    async fn give_up(&mut self, artifact: &Artifact, reason: &str) -> bool {
+    async fn lacks_references(&self, artifact: &Artifact) -> Result<bool, Stop> {
+        let platform = &self.pipeline.platform;
+        for marking in &artifact.markings {
+            if platform.sight(marking).await? == Sight::Unknown {
+                return Ok(true);
+            }
+        }
+        Ok(!platform.object_known(&artifact.author).await?)
+    }
+
+    async fn give_up(&mut self, artifact: &Artifact, reason: &str) {
         self.report.artifacts_failed += 1;
-        tracing::warn!(sha256 = artifact.sha256, reason, "cannot copy a file");
+        tracing::error!(
+            sha256 = artifact.sha256,
+            reason,
+            "cannot copy a file: its notification is delivered without it, and written down as failed"
+        );
         if self.pipeline.deliverer.has_queue()
             && let Err(error) = self.work.report_error(reason, &artifact.sha256).await
         {
             tracing::warn!(%error, "cannot report a file on the work");
         }
-        false
     }
 }
 
-fn not_offered(error: virustotal::Error) -> Result<Copied, Stop> {
+fn not_offered(error: virustotal::Error) -> Result<Try, Stop> {
     match error {
-        error if error.is_transient() => Ok(Copied::NotYet(error.into())),
-        error if error.is_about_this_alone() => Ok(Copied::No(error.to_string())),
-        error @ virustotal::Error::Malformed { .. } => Ok(Copied::Spoilt(error.to_string())),
+        error if error.is_transient() => Ok(Try::NotYet(error.into())),
+        error if error.is_about_this_alone() => Ok(Try::Refused(NotCopied {
+            is_gone: matches!(error, virustotal::Error::NotFound { .. }),
+            reason: error.to_string(),
+        })),
+        error @ virustotal::Error::Malformed { .. } => Ok(Try::Spoilt(error.to_string())),
         error => Err(error.into()),
     }
 }
 
-fn not_imported(error: opencti::Error) -> Result<Copied, Stop> {
+fn not_imported(error: opencti::Error) -> Result<Try, Stop> {
     match error {
-        error if error.is_transient() => Ok(Copied::NotYet(error.into())),
-        // Author and markings may still be on their way; an older form of the operation is tried next.
-        error if error.is_missing_reference() || error.code() == Some(&Code::ValidationFailed) => {
-            Ok(Copied::Spoilt(error.to_string()))
+        error if error.is_transient() => Ok(Try::NotYet(error.into())),
+        // An older form of the operation is tried next.
+        error if error.code() == Some(&Code::ValidationFailed) => {
+            Ok(Try::Spoilt(error.to_string()))
         }
-        error if error.is_about_this_alone() => Ok(Copied::No(error.to_string())),
+        error if error.is_about_this_alone() => {
+            Ok(Try::Refused(NotCopied::for_now(error.to_string())))
+        }
         error => Err(error.into()),
     }
 }

@@ -14,6 +14,7 @@ mod feed;
 mod files_in_draft;
 mod markings;
 mod observer;
+mod refused;
 mod remark;
 mod removals;
 mod report;

@@ -75,6 +75,8 @@ pub enum Fate {
     },
     /// It could not be mapped.
     Failed(String),
+    /// Every sink has its objects, but a file that belongs to it could not be copied.
+    Incomplete(String),
     /// The source does not have it any more.
     Gone,
     /// Every sink has its objects.

@@ -51,6 +51,8 @@ pub struct Report {
     pub artifacts: u64,
     /// Files that could not be copied.
     pub artifacts_failed: u64,
+    /// Objects that the platform refused, of this run and of earlier ones, as far as the run has learned of them.
+    pub refused: u64,
     /// Notifications removed at the source.
     pub removed: u64,
     /// Requests to the source.
@@ -79,6 +81,7 @@ impl Default for Report {
             bundles: 0,
             artifacts: 0,
             artifacts_failed: 0,
+            refused: 0,
             removed: 0,
             source_requests: Requests::default(),
             platform_requests: 0,
@@ -127,6 +130,7 @@ impl Report {
         self.bundles += other.bundles;
         self.artifacts += other.artifacts;
         self.artifacts_failed += other.artifacts_failed;
+        self.refused += other.refused;
         self.removed += other.removed;
     }
 
@@ -162,6 +166,7 @@ impl Report {
             (self.artifacts, "files copied"),
             (self.artifacts_failed, "files not copied"),
             (self.removed, "removed at the source"),
+            (self.refused, "objects refused by OpenCTI"),
         ] {
             if count > 0 {
                 text += &format!(", {count} {what}");

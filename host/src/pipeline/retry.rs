@@ -34,6 +34,7 @@ impl Run<'_> {
         stop: &CancellationToken,
     ) -> Result<End, Stop> {
         self.ensure_markings().await?;
+        self.tell_refusals().await?;
         let feed = self.feed()?;
         for failed in items {
             let element = tokio::select! {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::LiveAnswers;
+use super::artifacts::NotCopied;
 use super::decide::{Decision, LiveDecision, decide_page};
 use super::feed::feed_request;
 use super::observer::{Fate, Observer};
@@ -158,7 +159,11 @@ impl<'a> Run<'a> {
             begun_at: state.checkpoint_date(),
             read_again_from: state.since(),
             state,
-            answers: Arc::new(LiveAnswers::new(pipeline.source.clone(), platform.clone())),
+            answers: Arc::new(LiveAnswers::new(
+                pipeline.source.clone(),
+                platform.clone(),
+                pipeline.deliverer.has_queue_alone(),
+            )),
             work: Work::new(platform.clone(), pipeline.connector_id.clone(), name)
                 .in_draft(pipeline.validate_before_import),
             batch: Batch::default(),
@@ -182,6 +187,11 @@ impl<'a> Run<'a> {
             tracing::warn!(%error, "cannot close the work on the platform");
         }
         Step::WorkClosed.reached();
+        if !matches!(self.report.end, End::Shutdown | End::Reset)
+            && let Err(error) = self.tell_refusals().await
+        {
+            tracing::warn!(%error, "cannot save how far the errors of the works are told");
+        }
         self.count_cost();
         self.report
     }
@@ -226,6 +236,7 @@ impl<'a> Run<'a> {
 
     async fn read(&mut self, stop: &CancellationToken) -> Result<End, Stop> {
         self.ensure_markings().await?;
+        self.tell_refusals().await?;
         if let Task::BackFill(_) = self.task {
             // A connector without a state has begun then, also where nothing is found to be done.
             self.save().await?;
@@ -314,20 +325,27 @@ impl<'a> Run<'a> {
             observed: item.observed,
         };
         let origins: Vec<Origin> = items.iter().map(origin).collect();
-        let items = items
-            .iter()
-            .map(|item| Arc::new(Item::from(item)))
-            .collect();
+        let damages: Vec<Option<String>> = items.iter().map(|it| it.damage.clone()).collect();
+        let sound = items.iter().filter(|item| item.damage.is_none());
+        let items = sound.map(|item| Arc::new(Item::from(item))).collect();
         let answers = Arc::clone(&self.answers);
         let (decisions, stopped) = tokio::select! {
             biased;
             () = stop.cancelled() => return Err(Stop::Shutdown),
             decided = decide_page(&self.pipeline.guests, items, self.now, &*answers) => decided,
         };
-        for (origin, decided) in origins.into_iter().zip(decisions) {
+        let mut decisions = decisions.into_iter();
+        for (origin, damage) in origins.into_iter().zip(damages) {
             if stop.is_cancelled() {
                 return Err(Stop::Shutdown);
             }
+            if let Some(reason) = damage {
+                self.take(origin, Decision::Fail(reason)).await?;
+                continue;
+            }
+            let Some(decided) = decisions.next() else {
+                break;
+            };
             let LiveDecision {
                 decision,
                 remarks,
@@ -386,8 +404,10 @@ impl<'a> Run<'a> {
             }
             Decision::Emit(emission) => {
                 let acknowledge = emission.acknowledge;
-                self.collect(emission).await?;
-                Fate::Delivered { acknowledge }
+                match self.collect(emission).await? {
+                    None => Fate::Delivered { acknowledge },
+                    Some(missing) => Fate::Incomplete(missing),
+                }
             }
         };
         self.note(id.as_str().to_owned(), observed, subject, fate);
@@ -397,18 +417,29 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Files first: a bundle may say what holds only once the file is there.
-    async fn collect(&mut self, emission: Emission) -> Result<(), Stop> {
+    /// Files first: a bundle may say what holds only once the file is there. Answers which file is missing, and why.
+    async fn collect(&mut self, emission: Emission) -> Result<Option<String>, Stop> {
         let mut objects: Vec<_> = emission.objects.into_iter().map(Object::from).collect();
+        let mut missing = None;
         for artifact in emission.artifacts {
-            if self.copy(&artifact, &objects).await? {
-                objects.extend(artifact.objects.into_iter().map(Object::from));
+            match self.copy(&artifact, &objects).await? {
+                Ok(()) => objects.extend(artifact.objects.into_iter().map(Object::from)),
+                // It was written down when it was looked for the first time.
+                Err(NotCopied { is_gone: true, .. }) if self.task == Task::Failures => {
+                    tracing::warn!(
+                        sha256 = artifact.sha256,
+                        "the source does not have the file: it is not tried again"
+                    );
+                }
+                Err(NotCopied { reason, .. }) => {
+                    missing = Some(format!("file {} not copied: {reason}", artifact.sha256));
+                }
             }
         }
         if !self.batch.fits(&objects) {
             self.flush().await?;
         }
         self.batch.extend(objects);
-        Ok(())
+        Ok(missing)
     }
 }

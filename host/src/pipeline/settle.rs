@@ -56,6 +56,7 @@ impl Run<'_> {
                 self.report.count_object(&object.id);
             }
             self.batch.clear();
+            self.remember_work().await;
         }
         let entries = std::mem::take(&mut self.entries);
         self.report_failures(&entries).await;
@@ -88,14 +89,14 @@ impl Run<'_> {
         match &entry.fate {
             Fate::Failed(_) => self.report.failed += 1,
             Fate::Gone => self.report.gone += 1,
-            Fate::Delivered { .. } => self.report.delivered += 1,
+            Fate::Delivered { .. } | Fate::Incomplete(_) => self.report.delivered += 1,
             Fate::Skipped { filter, .. } => self.report.count_skip(filter),
         }
         match (&entry.fate, self.task) {
-            (Fate::Failed(reason), Task::Feed | Task::BackFill(_)) => {
+            (Fate::Failed(reason) | Fate::Incomplete(reason), Task::Feed | Task::BackFill(_)) => {
                 self.mark_failed(entry, reason);
             }
-            (Fate::Failed(reason), Task::Failures) => {
+            (Fate::Failed(reason) | Fate::Incomplete(reason), Task::Failures) => {
                 self.state.mark_failed_again(&entry.id, reason);
             }
             (_, Task::Feed | Task::BackFill(_)) if self.is_read_again(entry) => {

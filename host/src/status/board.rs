@@ -315,7 +315,7 @@ impl Notification {
         let (outcome, filter, reason) = match settled.fate {
             Fate::Delivered { .. } => ("delivered", None, None),
             Fate::Skipped { filter, reason } => ("skipped", Some(filter), Some(reason)),
-            Fate::Failed(reason) => ("failed", None, Some(reason)),
+            Fate::Failed(reason) | Fate::Incomplete(reason) => ("failed", None, Some(reason)),
             Fate::Gone => ("gone", None, None),
         };
         Self {

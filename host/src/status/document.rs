@@ -118,6 +118,7 @@ fn describe(Run { begun, report }: &Run, is_over: bool) -> Value {
         "bundles": report.bundles,
         "artifacts": report.artifacts,
         "artifacts_failed": report.artifacts_failed,
+        "refused": report.refused,
         "removed": report.removed,
         "source_requests": {
             "pages": requests.pages,

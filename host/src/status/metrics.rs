@@ -50,6 +50,10 @@ pub(super) fn describe() {
             "Files copied to OpenCTI, or not, by outcome.",
         ),
         (
+            "connector_objects_refused_total",
+            "Objects that OpenCTI refused, as far as its works tell.",
+        ),
+        (
             "connector_removed_total",
             "Notifications removed at VirusTotal.",
         ),
@@ -120,6 +124,7 @@ fn measure_runs(record: &Record) {
     ] {
         counter!("connector_artifacts_total", "outcome" => outcome).absolute(count);
     }
+    counter!("connector_objects_refused_total").absolute(report.refused);
     counter!("connector_removed_total").absolute(report.removed);
 }
 

@@ -44,6 +44,13 @@ impl Document {
         &self.answer[self.window.clone()]
     }
 
+    /// Where a position in the whole answer stands in this text; none outside of it.
+    pub(super) fn offset_of(&self, position: usize) -> Option<usize> {
+        self.window
+            .contains(&position)
+            .then(|| position - self.window.start)
+    }
+
     /// Length of the text in bytes.
     pub fn len(&self) -> usize {
         self.window.len()

@@ -112,6 +112,7 @@ impl Client {
         Ok(Item {
             id: found,
             observed,
+            damage: None,
             document,
         })
     }

@@ -65,6 +65,12 @@ pub enum Error {
         /// `Retry-After`, where it was sent.
         after: Option<Duration>,
     },
+    /// An answer that is no text.
+    #[error("VirusTotal's answer is not UTF-8 from byte {byte} on")]
+    NotText {
+        /// Where the first byte stands that cannot be read.
+        byte: usize,
+    },
     /// An answer that is no JSON: something on the way spoke instead of VirusTotal.
     #[error("{host} answered {status} with something that is not JSON ({excerpt}); {}", not_json_hint(*.status))]
     NotJson {
@@ -174,7 +180,8 @@ impl Error {
             | Self::Forbidden { .. }
             | Self::TooLarge { .. }
             | Self::WrongSize { .. }
-            | Self::UnknownSize => true,
+            | Self::UnknownSize
+            | Self::NotText { .. } => true,
             Self::Api { .. } | Self::Storage { .. } => !self.is_transient(),
             _ => false,
         }

@@ -152,7 +152,9 @@ pub struct Item {
     pub id: ItemId,
     /// When the source reported it, in seconds since the Unix epoch, UTC.
     pub observed: u64,
-    /// The element, byte for byte.
+    /// Why it cannot be used, although it says which it is.
+    pub damage: Option<String>,
+    /// The element, byte for byte, but for what is no text.
     pub document: Document,
 }
 
@@ -187,6 +189,33 @@ pub struct Feed {
     restarts: u32,
     /// Whether anything new came since the listing began (anew): else a restart would lead to the same place.
     progress: bool,
+}
+
+/// The text of a page.
+struct Text {
+    text: Arc<String>,
+    /// Where it is not what VirusTotal sent, since that was no text; ascending.
+    damaged: Vec<usize>,
+}
+
+const NOT_TEXT: &str = "VirusTotal sent something that is not UTF-8";
+
+/// The text of a body in which bytes that are none are replaced, and where those stand in the text.
+fn readable(body: Vec<u8>) -> (String, Vec<usize>) {
+    let body = match String::from_utf8(body) {
+        Ok(text) => return (text, Vec::new()),
+        Err(error) => error.into_bytes(),
+    };
+    let mut text = String::with_capacity(body.len());
+    let mut damaged = Vec::new();
+    for chunk in body.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            damaged.push(text.len());
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    (text, damaged)
 }
 
 #[derive(Debug)]
@@ -264,7 +293,7 @@ impl Feed {
         }
     }
 
-    async fn fetch(&self, cursor: Option<&str>) -> Result<Arc<String>, Error> {
+    async fn fetch(&self, cursor: Option<&str>) -> Result<Text, Error> {
         let transport = self.client.transport();
         count(&transport.counters.pages);
         let parameters = self.request.query.iter();
@@ -274,7 +303,11 @@ impl Feed {
             .collect();
         let path = self.request.path.as_str();
         let body = transport.call(Method::GET, path, &query, MAX_PAGE).await?;
-        self.client.json_object(body)
+        let (text, damaged) = readable(body);
+        Ok(Text {
+            text: self.client.json_text(text)?,
+            damaged,
+        })
     }
 
     /// A page asked for without a cursor has no cursor that could be stale.
@@ -293,7 +326,13 @@ impl Feed {
         self.cursors.clear();
     }
 
-    fn read(&mut self, answer: &Arc<String>) -> Result<Page, Error> {
+    fn read(
+        &mut self,
+        Text {
+            text: answer,
+            damaged,
+        }: &Text,
+    ) -> Result<Page, Error> {
         let collection: Collection<'_> =
             serde_json::from_str(answer).map_err(Error::malformed_json)?;
         let cursor = collection.meta.and_then(|meta| meta.cursor);
@@ -304,7 +343,7 @@ impl Feed {
         let items = collection
             .data
             .into_iter()
-            .filter_map(|element| self.item(Document::within(answer, element)))
+            .filter_map(|element| self.item(Document::within(answer, element), damaged))
             .collect();
         Ok(Page { items })
     }
@@ -330,16 +369,22 @@ impl Feed {
     }
 
     /// None where an earlier page held the same item.
-    fn item(&mut self, document: Document) -> Option<Result<Item, Unidentified>> {
+    fn item(
+        &mut self,
+        document: Document,
+        damaged: &[usize],
+    ) -> Option<Result<Item, Unidentified>> {
         match self.request.identify(document.as_str()) {
             Ok((id, observed)) => {
                 if !self.seen.insert(&id) {
                     return None;
                 }
                 self.progress = true;
+                let damage = damaged.iter().find_map(|at| document.offset_of(*at));
                 Some(Ok(Item {
                     id,
                     observed,
+                    damage: damage.map(|at| format!("{NOT_TEXT} at byte {at}")),
                     document,
                 }))
             }

@@ -222,9 +222,14 @@ impl Client {
 
     /// The text of a successful answer that looks like a JSON object: a captive portal answers 200 as well.
     fn json_object(&self, body: Vec<u8>) -> Result<Arc<String>, Error> {
-        let text = String::from_utf8(body).map_err(|error| Error::Malformed {
-            reason: format!("not UTF-8 from byte {}", error.utf8_error().valid_up_to()),
+        let text = String::from_utf8(body).map_err(|error| Error::NotText {
+            byte: error.utf8_error().valid_up_to(),
         })?;
+        self.json_text(text)
+    }
+
+    /// An object of the API, or what something else on the way said.
+    fn json_text(&self, text: String) -> Result<Arc<String>, Error> {
         if !text.trim_start().starts_with('{') {
             return Err(Error::NotJson {
                 host: self.transport().host().to_owned(),
