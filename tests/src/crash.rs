@@ -218,7 +218,7 @@ impl Stage {
         self.check_folder()?;
         for (id, object) in &self.expected.objects {
             ensure!(
-                left[id] == *object,
+                without_order(&left[id]) == without_order(object),
                 "a run without kills leaves\n{object}\nand this one\n{}",
                 left[id]
             );
@@ -226,16 +226,20 @@ impl Stage {
         Ok(())
     }
 
-    /// Checks that every notification that was delivered is removed at the source. That no other is, was checked with
-    /// each removal.
+    /// Checks that every notification that was delivered is removed at the source, but for those whose file could not be
+    /// copied. That no other is, was checked with each removal.
     ///
     /// # Errors
     /// Names those that are left.
     pub fn check_removed(&self) -> Result<()> {
         let wanted = self.expected.dates();
+        let state: Value = serde_json::from_str(&self.platform.state().unwrap_or_default())?;
+        let failed = state["failed"].as_array().into_iter().flatten();
+        let failed: BTreeSet<&str> = failed.filter_map(|it| it["id"].as_str()).collect();
         let left: Vec<String> = self.virustotal.read(|world| {
             let delivered = world.notifications.iter();
             let left = delivered.filter(|it| wanted.contains(&it.date));
+            let left = left.filter(|it| !failed.contains(it.id.as_str()));
             left.map(|it| it.id.clone()).collect()
         });
         ensure!(left.is_empty(), "delivered and not removed: {left:?}");
@@ -375,8 +379,26 @@ fn renewed(world: &World) -> World {
     copy
 }
 
+/// Which of several values came first is not looked at, nor the score of a file: with a second sink the platform is not
+/// asked what it holds, so that the last score counts there, and in a batch the highest.
+fn without_order(object: &Value) -> Value {
+    let mut object = object.clone();
+    object["x_opencti_score"] = Value::Null;
+    let values = object
+        .as_object_mut()
+        .into_iter()
+        .flat_map(|it| it.values_mut());
+    for values in values.filter_map(Value::as_array_mut) {
+        values.sort_by_key(Value::to_string);
+    }
+    object
+}
+
 fn successful(finished: &Finished) -> Result<()> {
-    if !finished.success {
+    // A file that VirusTotal does not have is told by the exit code, too.
+    let goes_on = finished.summary().contains("files not copied")
+        && !finished.summary().contains("stopped by an error");
+    if !finished.success && !goes_on {
         bail!("the connector failed:\n{}", finished.log);
     }
     Ok(())

@@ -40,16 +40,20 @@ fn names(platform: &opencti::Server) -> BTreeSet<String> {
 
 /// Rulesets as other platforms could use them: without VirusTotal's module, which OpenCTI does not know.
 fn portable_world() -> World {
-    const NEEDS_VT: &str = "vt.metadata.new_file and vt.metadata.analysis_stats.malicious > 3";
+    const CONDITIONS: [&str; 4] = [
+        "vt.metadata.new_file and vt.metadata.analysis_stats.malicious > 3",
+        "vt.net.url.path contains \"/admin/\"",
+        "vt.net.domain.raw endswith \".panel.example\"",
+        "vt.net.ip.raw startswith \"198.51.100.\"",
+    ];
     let mut world = scenario().world();
     let ids: Vec<String> = world.rulesets.keys().cloned().collect();
     for id in ids {
         change(&mut world, &id, |attributes| {
             let rules = attributes["rules"].as_str().unwrap_or_default();
-            let rules = rules
-                .replace("import \"vt\"\n", "")
-                .replace(NEEDS_VT, "filesize > 3");
-            attributes["rules"] = json!(rules);
+            let rules = rules.replace("import \"vt\"\n", "");
+            let portable = |rules: String, it: &&str| rules.replace(*it, "filesize > 3");
+            attributes["rules"] = json!(CONDITIONS.iter().fold(rules, portable));
         });
     }
     world
@@ -137,7 +141,10 @@ async fn what_is_no_yara_is_left_out_and_told() -> Result<()> {
     // Some rules are VirusTotal's alone.
     platform.expect_refused("Indicator of type yara");
     let run = rulesets_guest(&virustotal, &platform)?.run_once().await?;
-    assert_summary(&run, "4 notifications read: 4 delivered");
+    assert_summary(
+        &run,
+        "4 notifications read: 4 delivered, 6 objects refused by OpenCTI",
+    );
     let taken = names(&platform);
     assert!(taken.len() > 5 && taken.is_subset(&expected), "{taken:?}");
     let refused = platform.report().refused.len();

@@ -140,18 +140,19 @@ impl Amqp {
         outstanding: &mut Vec<usize>,
     ) -> Result<(), BrokerFailure> {
         let (status, channel) = self.channel(link).await?;
-        let mut failure = None;
+        let mut unsent = None;
         let mut confirms: Vec<(usize, PublisherConfirm)> = Vec::with_capacity(outstanding.len());
         for &index in outstanding.iter() {
             match send(&channel, &link.registration, &messages[index].json).await {
                 Ok(confirm) => confirms.push((index, confirm)),
                 Err(error) => {
-                    failure = Some(self.broken(link, &error, messages[index].json.len()));
+                    unsent = Some(self.broken(link, &error, messages[index].json.len()));
                     break;
                 }
             }
         }
         Step::BatchPublished.reached();
+        let mut failure = None;
         for (index, confirm) in confirms {
             let failed = match confirmation(confirm, &status).await {
                 Some(Ok(Confirmation::Ack(None) | Confirmation::NotRequested)) => {
@@ -173,7 +174,8 @@ impl Amqp {
                 break;
             }
         }
-        failure.map_or(Ok(()), Err)
+        // What the broker says of a message that it got tells why the next could not be sent.
+        failure.or(unsent).map_or(Ok(()), Err)
     }
 
     async fn channel(&self, link: &mut Link) -> Result<(ConnectionStatus, Channel), BrokerFailure> {

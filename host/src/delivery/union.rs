@@ -15,8 +15,23 @@ pub(super) fn united(older: &str, newer: String) -> String {
     let (Ok(mut united), Ok(newer_object)) = objects else {
         return newer;
     };
+    keep_name(&mut united, &newer_object);
     unite_members(&mut united, newer_object);
     Value::Object(united).to_string()
+}
+
+/// What a file was called stays among its names, as the platform does with it (platform.md P18).
+fn keep_name(older: &mut Map<String, Value>, newer: &Map<String, Value>) {
+    const NAMES: &str = "x_opencti_additional_names";
+    let is_file = older.get("type").is_some_and(|it| it == "file");
+    let name = older.get("name").cloned();
+    if let Some(name) = name
+        && is_file
+        && newer.get("name").is_some_and(|it| *it != name)
+    {
+        let names = older.entry(NAMES).or_insert_with(|| Value::Array(vec![]));
+        unite(names, Value::Array(vec![name]));
+    }
 }
 
 fn unite_members(older: &mut Map<String, Value>, newer: Map<String, Value>) {
@@ -79,6 +94,16 @@ mod tests {
                 json!({"created": "2026-01-02T00:00:00Z"}),
                 json!({"created": "2026-01-01T23:59:59.999Z"}),
                 json!({"created": "2026-01-01T23:59:59.999Z"}),
+            ),
+            (
+                json!({"type": "file", "name": "a"}),
+                json!({"type": "file", "name": "b", "x_opencti_additional_names": ["c"]}),
+                json!({"type": "file", "name": "b", "x_opencti_additional_names": ["a", "c"]}),
+            ),
+            (
+                json!({"type": "incident", "name": "a"}),
+                json!({"type": "incident", "name": "b"}),
+                json!({"type": "incident", "name": "b"}),
             ),
             (
                 json!({"created": "x"}),

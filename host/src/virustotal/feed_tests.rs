@@ -325,7 +325,7 @@ async fn what_is_no_page_is_an_error() {
             "expected a string",
         ),
         (Reply::json(200, r#"{"data":["#), "EOF"),
-        (Reply::json(200, [b'{', 0xff]), "not UTF-8 from byte 1"),
+        (Reply::json(200, [b'{', 0xff]), "key must be a string"),
         (Reply::html(200), "API_URL"),
         (Reply::text(200, ""), "not JSON"),
     ] {

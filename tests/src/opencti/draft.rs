@@ -76,7 +76,16 @@ impl Platform {
         let Some(draft) = self.drafts.iter_mut().find(|draft| draft.id == id) else {
             return Ok(());
         };
-        if draft.store.iter().any(|it| it.size.is_some()) {
+        // The file of an artifact is looked for outside of the draft.
+        let is_outside = |it: &Stored| {
+            let outside = self.store.get(&it.internal_id);
+            outside.is_some_and(|it| it.size.is_some())
+        };
+        if draft
+            .store
+            .iter()
+            .any(|it| it.size.is_some() && !is_outside(it))
+        {
             return Err(PlatformError::new(
                 "UNKNOWN_ERROR",
                 "The specified key does not exist",

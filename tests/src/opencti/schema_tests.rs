@@ -138,10 +138,16 @@ fn field_differences(
     let Some(real) = real else {
         return found.push(format!("{path} does not exist"));
     };
-    if ours.ty != real.ty {
+    if !is_as(&ours.ty.to_string(), &real.ty.to_string()) {
         found.push(format!("{path} is {}, here {}", real.ty, ours.ty));
     }
     input_differences(path, &ours.arguments, &real.arguments, found);
+}
+
+/// Whether a type is the real one. It may be null where the real one is not: in older releases that may be as well.
+fn is_as(ours: &str, real: &str) -> bool {
+    ours.replace('!', "") == real.replace('!', "")
+        && ours.matches('!').count() <= real.matches('!').count()
 }
 
 fn input_differences(

@@ -48,7 +48,7 @@ async fn a_work_is_complete_when_it_is_closed_and_not_before() {
         assert_eq!(model.closed, Some(("6 objects".to_owned(), false)));
         assert_eq!(
             model.errors,
-            [json!({"error": "bad item", "source": "source"})]
+            [json!({"error": "bad item", "source": "connector: source"})]
         );
         assert_eq!(platform.model().works.len(), 1, "{version}");
     }

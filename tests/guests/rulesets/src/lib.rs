@@ -53,11 +53,11 @@ impl GuestMapper for Settings {
         &self,
         item: Item,
         _answers: Vec<(Question, Answer)>,
-        _now: u64,
+        now: u64,
     ) -> Result<Verdict, Failure> {
         let ruleset: Ruleset = serde_json::from_str(&item.document)
             .map_err(|error| Failure::Malformed(error.to_string()))?;
-        map(self, &ruleset.attributes)
+        map(self, &ruleset.attributes, now)
     }
 
     fn digest(&self, question: Question, _document: String) -> Result<String, Failure> {
@@ -90,7 +90,7 @@ struct Attributes {
     match_object_type: Option<String>,
 }
 
-fn map(settings: &Settings, ruleset: &Attributes) -> Result<Verdict, Failure> {
+fn map(settings: &Settings, ruleset: &Attributes, now: u64) -> Result<Verdict, Failure> {
     if let Err(skip) = settings.wants(ruleset) {
         return Ok(verdict(Outcome::Skip(skip), Vec::new()));
     }
@@ -112,7 +112,7 @@ fn map(settings: &Settings, ruleset: &Attributes) -> Result<Verdict, Failure> {
     let mut objects = vec![stix::author()];
     for rule in &split.rules {
         objects.push(
-            stix::indicator(rule, ruleset)
+            stix::indicator(rule, ruleset, now)
                 .ok_or_else(|| Failure::Malformed("a date after the year 9999".to_owned()))?,
         );
     }

@@ -26,8 +26,8 @@ fn author_id() -> String {
     deterministic("identity", &identifying)
 }
 
-/// None where a date cannot be written down.
-pub(crate) fn indicator(rule: &Rule<'_>, ruleset: &Attributes) -> Option<StixObject> {
+/// It counts from now on: the platform revokes what began long ago. None where a date cannot be written down.
+pub(crate) fn indicator(rule: &Rule<'_>, ruleset: &Attributes, now: u64) -> Option<StixObject> {
     let created = date(ruleset.creation_date)?;
     let modified = date(ruleset.modification_date.max(ruleset.creation_date))?;
     let pattern = rule.text.trim();
@@ -42,7 +42,7 @@ pub(crate) fn indicator(rule: &Rule<'_>, ruleset: &Attributes) -> Option<StixObj
         "id": deterministic("indicator", &json!({"pattern": pattern})),
         "created_by_ref": author_id(), "created": created, "modified": modified,
         "name": rule.name, "description": format!("Of the ruleset {}.", ruleset.name),
-        "pattern": pattern, "pattern_type": "yara", "valid_from": created,
+        "pattern": pattern, "pattern_type": "yara", "valid_from": date(now)?,
         "x_opencti_main_observable_type": main_type,
     })))
 }
