@@ -123,7 +123,7 @@ fn add_guest(table: &mut Table, guest: &GuestCall) -> Result<()> {
     table.row_with_bar(
         "size of the component",
         format!("{size} B"),
-        Bar::new("< 700000 B", size < 700_000),
+        Bar::new("< 800000 B", size < 800_000),
     );
     table.row(
         "time to load it",
