@@ -7,24 +7,28 @@ default:
     @just --justfile '{{ justfile() }}' --list --unsorted
 
 # Build the connector against a simulated VirusTotal and OpenCTI and watch a run.
-demo *arguments: build
+demo *arguments: headers build
     cargo build --quiet --locked --release --package connector-tests --bin simulator
     @tests/demo.sh "$@"
 
 # Run all tests: the guest natively and as a component, the host, and both end to end.
-test *arguments: test-guests
+test *arguments: headers test-guests
     tests/rabbitmq.sh
     tests/packages.sh tinyproxy faketime chromium
     cargo test --locked --workspace "$@"
 
 # Run the long tests: hundreds of kills, a run of 100,000 notifications, half an hour of steady load.
-soak *arguments: build
+soak *arguments: headers build
     tests/rabbitmq.sh
     cargo test --locked --release --package connector-tests --test 'soak*' -- --ignored --nocapture --test-threads=1 "$@"
 
 # Build target/release/connector-host and target/livehunt.wasm.
 build: guest
     cargo build --locked --release --package connector-host
+
+# Get the headers of OpenSSL: the simulated OpenCTI judges rules by libyara, which is built with them.
+headers:
+    tests/packages.sh libssl-dev
 
 # Build the guest component, target/livehunt.wasm.
 guest:
@@ -35,7 +39,7 @@ test-guests:
     guest/build.sh livehunt rulesets-guest hostile-guest contract-1-0-guest understudy
 
 # Check the format and the lints.
-lint:
+lint: headers
     cargo fmt --all --check
     cargo clippy --locked --workspace --all-targets -- -D warnings
 
@@ -48,7 +52,7 @@ fuzz target *options:
         cargo +nightly fuzz run --debug-assertions --sanitizer none {{ target }} -- -timeout=25 "$@"
 
 # Measure in a release build.
-bench *arguments: build
+bench *arguments: headers build
     cargo bench --locked --package connector-tests "$@"
 
 # Run the connector with the settings of the environment and config.yml.

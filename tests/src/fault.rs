@@ -26,7 +26,7 @@ pub enum Fault {
     CutBody,
     /// The request takes effect; one byte in the middle of the body is another.
     Corrupt,
-    /// The request takes effect; one byte in the middle of the body is none of UTF-8.
+    /// The request takes effect; one byte in a word in the middle of the body is none of UTF-8.
     NotUtf8,
     /// The request takes effect; the body is compressed, and the second half of that is missing.
     CutGzip,
@@ -199,8 +199,13 @@ impl Fault {
                     bytes.to_vec()
                 };
                 headers.remove(header::CONTENT_ENCODING);
+                let word = |at: &usize| {
+                    let around = at.checked_sub(3).and_then(|from| plain.get(from..at + 3));
+                    around.is_some_and(|it| it.iter().all(u8::is_ascii_alphanumeric))
+                };
                 let middle = plain.len() / 2;
-                replaced(&plain, middle, |_| 0xff).into()
+                let at = (middle..plain.len()).find(word).unwrap_or(middle);
+                replaced(&plain, at, |_| 0xff).into()
             }
             Self::WrongType => {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(HTML_TYPE));

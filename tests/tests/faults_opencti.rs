@@ -239,7 +239,6 @@ async fn every_error_code_has_its_meaning() -> Result<()> {
 async fn no_file_is_lost_to_an_error_that_passes_or_that_is_about_more_than_the_file() -> Result<()>
 {
     let rows = [
-        (graphql("MISSING_REFERENCE_ERROR", "no marking"), Passes),
         (
             graphql("GRAPHQL_VALIDATION_FAILED", "Unknown argument"),
             OlderForm,
@@ -254,10 +253,10 @@ async fn no_file_is_lost_to_an_error_that_passes_or_that_is_about_more_than_the_
     let rows = places
         .into_iter()
         .flat_map(|place| rows.clone().map(|row| (place, row)));
-    // A question without references misses none, and has one form only.
+    // A question has one form only.
     let rows = rows.filter(|(place, (fault, _))| {
         let text = format!("{fault:?}");
-        *place == "artifactImport" || !(text.contains("MISSING") || text.contains("VALIDATION"))
+        *place == "artifactImport" || !text.contains("VALIDATION")
     });
     each(rows, async |(place, (fault, meaning))| {
         let trial = Trial::copying().await?;

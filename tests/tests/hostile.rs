@@ -270,13 +270,13 @@ async fn a_file_from_another_source_is_not_copied_and_the_rest_is_delivered() ->
         "\"files/{}/download_url\" is refused: not files/<sha256>/download_url of the file's own SHA-256",
         "b".repeat(64)
     );
-    let warnings = run.finished.messages("WARNING");
+    let errors = run.finished.messages("ERROR");
     let escaped = refused.replace('"', "\\\"");
     assert!(
-        warnings
+        errors
             .iter()
-            .any(|warning| warning.starts_with("cannot copy a file") && warning.contains(&escaped)),
-        "{warnings:?}"
+            .any(|error| error.starts_with("cannot copy a file") && error.contains(&escaped)),
+        "{errors:?}"
     );
     Ok(())
 }

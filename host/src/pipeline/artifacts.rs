@@ -228,11 +228,13 @@ impl Run<'_> {
 fn not_offered(error: virustotal::Error) -> Result<Try, Stop> {
     match error {
         error if error.is_transient() => Ok(Try::NotYet(error.into())),
+        error @ (virustotal::Error::Malformed { .. } | virustotal::Error::NotText { .. }) => {
+            Ok(Try::Spoilt(error.to_string()))
+        }
         error if error.is_about_this_alone() => Ok(Try::Refused(NotCopied {
             is_gone: matches!(error, virustotal::Error::NotFound { .. }),
             reason: error.to_string(),
         })),
-        error @ virustotal::Error::Malformed { .. } => Ok(Try::Spoilt(error.to_string())),
         error => Err(error.into()),
     }
 }

@@ -293,7 +293,16 @@ impl Feed {
         }
     }
 
+    /// A page that is no text may have been spoilt on the way: it is asked for once more.
     async fn fetch(&self, cursor: Option<&str>) -> Result<Text, Error> {
+        let page = self.fetch_once(cursor).await?;
+        if page.damaged.is_empty() {
+            return Ok(page);
+        }
+        self.fetch_once(cursor).await
+    }
+
+    async fn fetch_once(&self, cursor: Option<&str>) -> Result<Text, Error> {
         let transport = self.client.transport();
         count(&transport.counters.pages);
         let parameters = self.request.query.iter();

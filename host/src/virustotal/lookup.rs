@@ -70,6 +70,17 @@ impl Client {
 
     /// Asks for one object now. `path` is relative to the API root and checked.
     pub(super) async fn ask(&self, path: &str) -> Result<Lookup, Error> {
+        match self.ask_once(path).await {
+            // It may have been spoilt on the way.
+            Err(Error::NotText { .. }) => match self.ask_once(path).await {
+                Err(error @ Error::NotText { .. }) => Ok(Lookup::Refused(error.to_string())),
+                again => again,
+            },
+            answer => answer,
+        }
+    }
+
+    async fn ask_once(&self, path: &str) -> Result<Lookup, Error> {
         count(&self.transport().counters.lookups);
         let answer = self
             .transport()
