@@ -16,7 +16,8 @@ pub(super) const OWN_SOURCE: &str = "connector: ";
 /// The errors of a work, as they stand now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkErrors {
-    /// Whether the workers have taken all of it, so that no error is added any more.
+    /// Whether the workers have taken all that was announced so far. What comes by the API is announced by the worker
+    /// that splits it, so that this may be too early.
     pub complete: bool,
     /// Oldest first.
     pub errors: Vec<WorkError>,
@@ -59,7 +60,13 @@ struct WorkAnswer {
 #[derive(Deserialize)]
 struct AnsweredWork {
     status: String,
+    tracking: Option<Tracking>,
     errors: Option<Vec<Option<AnsweredError>>>,
+}
+
+#[derive(Deserialize)]
+struct Tracking {
+    import_expected_number: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -79,8 +86,9 @@ impl Client {
             .await?;
         Ok(answer.work.map(|work| {
             let errors = work.errors.into_iter().flatten().flatten();
+            let expected = work.tracking.and_then(|it| it.import_expected_number);
             WorkErrors {
-                complete: work.status == "complete",
+                complete: work.status == "complete" && expected > Some(0),
                 errors: errors.map(WorkError::from).collect(),
             }
         }))

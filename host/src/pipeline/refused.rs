@@ -11,6 +11,9 @@ use crate::state::PastWork;
 /// How long the errors of a work are read.
 const READ_FOR_SECONDS: u64 = 7 * 86_400;
 
+/// How long the errors of a work are read at least, although it counts as complete.
+const READ_AT_LEAST_SECONDS: u64 = 600;
+
 /// Kinds that are told apart in one reading.
 const KINDS: usize = 20;
 
@@ -166,7 +169,8 @@ impl Run<'_> {
                         refusals.count(new);
                         refusals.more |= !new.is_empty() && found.errors.len() >= MAX_ERRORS;
                         work.told = found.errors.len();
-                        if found.complete {
+                        let is_over = work.opened.saturating_add(READ_AT_LEAST_SECONDS) <= self.now;
+                        if found.complete && is_over {
                             continue;
                         }
                     }

@@ -57,7 +57,7 @@ fn busy() -> Value {
             "begun": format!("2026-11-26T09:{:02}:00Z", 10 + number), "seconds": 4.1, "read": 1085,
             "skipped": filters(number % (FILTERS + 1)), "delivered": 900, "failed": 1, "gone": 1,
             "objects": {"incident": 900, "x-of-a-later-release": 6}, "bundles": 1, "artifacts": 1,
-            "artifacts_failed": 1, "removed": 41,
+            "artifacts_failed": 1, "refused": 12, "removed": 41,
             "source_requests": {"pages": 3, "lookups": 6, "downloads": 1, "removals": 41, "retries": 2, "cache_hits": 77},
             "platform_requests": 9, "end": "drained", "error": null, "summary": "1085 notifications read",
         })
