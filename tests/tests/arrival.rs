@@ -147,10 +147,7 @@ async fn a_refused_object_holds_back_its_own_bundle_alone() -> Result<()> {
     trial.run_well().await?;
     trial.platform.until_works_complete().await?;
     let deliveries = trial.platform.deliveries();
-    let holds = |it: &&opencti::Delivery| {
-        let costs = &it.costs;
-        costs.iter().any(|cost| *cost == pace::Cost::Retried)
-    };
+    let holds = |it: &&opencti::Delivery| it.costs.contains(&pace::Cost::Retried);
     let held_back = deliveries.iter().filter(holds).count();
     ensure!(held_back < deliveries.len(), "{held_back}");
     let apart = pace::of(&deliveries, 3);

@@ -157,18 +157,69 @@ mod tests {
             "created_at": made, "valid_until": valid_until})
         };
         #[rustfmt::skip]
-        let cases: [(&str, Value, Option<u8>, Option<Option<u8>>); 11] = [
-            ("revoked by its rule's date", held(true, Some("2020-08-01T00:00:00.000Z")), None, Some(Some(51))),
-            ("the same, with a score of the rule", held(true, Some("2020-08-01T00:00:00.000Z")), Some(75), Some(Some(76))),
-            ("the same, with the highest score", held(true, Some("2020-08-01T00:00:00.000Z")), Some(100), Some(Some(99))),
-            ("worn out at once", held(true, Some(made)), None, Some(Some(51))),
-            ("revoked by an analyst", held(true, Some("2026-09-02T10:00:00.000Z")), None, None),
-            ("ended after a life", held(true, Some("2027-09-01T10:00:00.000Z")), None, None),
+        type Case = (&'static str, Value, Option<u8>, Option<Option<u8>>);
+        let cases: [Case; 11] = [
+            (
+                "revoked by its rule's date",
+                held(true, Some("2020-08-01T00:00:00.000Z")),
+                None,
+                Some(Some(51)),
+            ),
+            (
+                "the same, with a score of the rule",
+                held(true, Some("2020-08-01T00:00:00.000Z")),
+                Some(75),
+                Some(Some(76)),
+            ),
+            (
+                "the same, with the highest score",
+                held(true, Some("2020-08-01T00:00:00.000Z")),
+                Some(100),
+                Some(Some(99)),
+            ),
+            (
+                "worn out at once",
+                held(true, Some(made)),
+                None,
+                Some(Some(51)),
+            ),
+            (
+                "revoked by an analyst",
+                held(true, Some("2026-09-02T10:00:00.000Z")),
+                None,
+                None,
+            ),
+            (
+                "ended after a life",
+                held(true, Some("2027-09-01T10:00:00.000Z")),
+                None,
+                None,
+            ),
             ("revoked without an end", held(true, None), None, None),
-            ("alive", held(false, Some("2027-09-01T10:00:00.000Z")), Some(75), None),
-            ("brought back by an analyst", held(false, Some("2020-08-01T00:00:00.000Z")), Some(75), None),
-            ("another source's", json!({"created_by": "identity--2"}), Some(75), None),
-            ("told in an odd way", json!({"revoked": "true", "created_at": 7, "valid_until": []}), None, None),
+            (
+                "alive",
+                held(false, Some("2027-09-01T10:00:00.000Z")),
+                Some(75),
+                None,
+            ),
+            (
+                "brought back by an analyst",
+                held(false, Some("2020-08-01T00:00:00.000Z")),
+                Some(75),
+                None,
+            ),
+            (
+                "another source's",
+                json!({"created_by": "identity--2"}),
+                Some(75),
+                None,
+            ),
+            (
+                "told in an odd way",
+                json!({"revoked": "true", "created_at": 7, "valid_until": []}),
+                None,
+                None,
+            ),
         ];
         for (name, held, score, expected) in cases {
             let answer = Answer::Found(held.to_string());

@@ -110,7 +110,6 @@ fn objects_have_the_ids_that_the_module_promises() {
                     md5: hash("MD5"),
                     sha1: hash("SHA-1"),
                     sha256: hash("SHA-256").unwrap_or_default(),
-                    ..Hashes::default()
                 };
                 if hashes.md5.is_none() && hashes.sha256.is_empty() {
                     continue;
