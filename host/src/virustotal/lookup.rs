@@ -173,7 +173,6 @@ mod tests {
             Reply::html(404),
             Reply::html(200),
             Reply::text(200, "{\"data\": "),
-            Reply::text(200, [0x7b, 0xff, 0x7d]),
         ] {
             let shown = format!("{reply:?}");
             let replies = std::iter::repeat_n(reply, 5).chain([Reply::json(200, "{}")]);
@@ -184,6 +183,21 @@ mod tests {
                 assert!(client.lookup(&path()).await.is_err(), "{shown}");
             }
             assert!(client.lookup(&path()).await.is_ok(), "{shown}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_text_is_asked_for_once_more_and_then_concerns_one_object() {
+        let spoilt = || Reply::json(200, [0x7b, 0xff, 0x7d]);
+        for (replies, found) in [
+            ([spoilt(), Reply::json(200, "{}")], true),
+            ([spoilt(), spoilt()], false),
+        ] {
+            let server = Server::in_turn(replies).await;
+            let answer = client(&server).lookup(&path()).await.unwrap();
+            assert_eq!(matches!(answer, Lookup::Found(_)), found, "{answer:?}");
+            assert_eq!(matches!(answer, Lookup::Refused(_)), !found, "{answer:?}");
+            assert_eq!(server.requests().len(), 2);
         }
     }
 }
