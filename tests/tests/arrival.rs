@@ -446,3 +446,113 @@ async fn an_address_that_two_families_share_keeps_the_labels_of_both() -> Result
     );
     Ok(())
 }
+
+/// Rulesets of the world with this instead of that in their text.
+fn rewritten(world: &mut virustotal::World, old: &str, new: &str) {
+    for ruleset in world.rulesets.values_mut() {
+        let rules = ruleset["attributes"]["rules"].as_str().unwrap_or_default();
+        ruleset["attributes"]["rules"] = json!(rules.replace(old, new));
+    }
+}
+
+#[tokio::test]
+async fn a_rule_that_the_account_may_not_share_fails_its_notifications_alone() -> Result<()> {
+    let options = Options::default().seeing_up_to(opencti::Tlp::Green);
+    let trial = Trial::on(20, options).await?;
+    trial.virustotal.edit(|world| {
+        let says = "author = \"Jane Analyst\"\n        tlp = \"TLP:RED\"";
+        rewritten(world, "author = \"Jane Analyst\"", says);
+    });
+    let run = trial.run_well().await?;
+    let failed = failed(&trial.platform)?;
+    ensure!(!failed.is_empty() && failed.len() < 20, "{}", run.log);
+    for failed in &failed {
+        let reason = failed["reason"].as_str().unwrap_or_default();
+        ensure!(
+            reason.contains("cannot bring what is marked TLP:RED"),
+            "{reason}"
+        );
+    }
+    ensure!(trial.platform.objects_of("incident").len() == 20 - failed.len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_changed_rule_is_related_to_the_one_before_or_revokes_it() -> Result<()> {
+    let rows = ["6.2.18", "6.7.5", "7.260817.0"]
+        .into_iter()
+        .flat_map(|version| [(version, false), (version, true)]);
+    each(rows, async |(version, revokes)| {
+        let mut trial = Trial::on(1, Options::version(version)?).await?;
+        let host = trial.host.clone();
+        let host = host.setting("REVOKE_CHANGED_RULES", revokes.to_string());
+        ensure!(host.run_once().await?.success);
+        let before = only(&trial.platform, "indicator")?.standard_id;
+        if revokes {
+            // The old one shall be dead.
+            trial.platform.expect_anything();
+        }
+        trial.virustotal.edit(|world| {
+            rewritten(world, "config.begin", "config.start");
+            rewritten(world, "/gate.php", "/door.php");
+            rewritten(world, "filesize < 2MB", "filesize < 3MB");
+        });
+        let first = trial
+            .virustotal
+            .read(|world| world.notifications[0].clone());
+        trial.add(next_match(&first));
+        let run = host.run_once().await?;
+        ensure!(run.success, "{}", run.log);
+        let indicators = trial.platform.stored_of("indicator");
+        ensure!(indicators.len() == 2, "{}", indicators.len());
+        let after = indicators
+            .iter()
+            .find(|it| it.standard_id != before)
+            .context("no new indicator")?;
+        let related = trial.platform.objects_of("relationship");
+        let ends = |it: &&Value| {
+            it["relationship_type"] == "related-to"
+                && it["source_ref"] == after.standard_id
+                && it["target_ref"] == before
+        };
+        ensure!(related.iter().filter(ends).count() == 1, "{related:?}");
+        trial.platform.pass_time(SignedDuration::from_mins(5));
+        for indicator in trial.platform.stored_of("indicator") {
+            let is_old = indicator.standard_id == before;
+            let life = indicator.life.context("no life")?;
+            ensure!(life.revoked == (is_old && revokes), "{life:?}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// What another source brought is filled where it is empty, and a score is raised.
+#[tokio::test]
+async fn what_another_source_left_empty_is_filled_and_a_higher_score_is_taken() -> Result<()> {
+    let model = Trial::new(1).await?;
+    model.run_well().await?;
+    let file = only(&model.platform, "file")?.object;
+    let score = file["x_opencti_score"].as_i64().context("no score")?;
+    ensure!((2..99).contains(&score), "{score}");
+    for (held, name, description, expected) in [
+        (1, None, None, score),
+        (99, Some("theirs.exe"), Some("Theirs."), 99),
+    ] {
+        let trial = Trial::new(1).await?;
+        let theirs = json!({
+            "type": "file", "spec_version": "2.1", "id": file["id"], "hashes": file["hashes"],
+            "x_opencti_score": held, "name": name, "x_opencti_description": description,
+        });
+        trial.platform.analyst().create(&theirs)?;
+        trial.platform.expect_anything();
+        trial.run_well().await?;
+        let found = only(&trial.platform, "file")?.object;
+        ensure!(found["x_opencti_score"] == expected, "{found}");
+        let name = name.map_or(file["name"].clone(), |it| json!(it));
+        ensure!(found["name"] == name, "{found}");
+        let description = description.map_or(file["x_opencti_description"].clone(), |it| json!(it));
+        ensure!(found["x_opencti_description"] == description, "{found}");
+    }
+    Ok(())
+}

@@ -25,7 +25,7 @@ struct Request<'a> {
     description: &'a str,
     author: &'a str,
     markings: &'static [&'static str],
-    /// None: the platform refuses a file with labels that it does not have yet. They come with the artifact's object.
+    /// None: they come with the artifact's object.
     labels: [&'a str; 0],
     objects: Vec<Box<RawValue>>,
 }

@@ -38,8 +38,6 @@ pub struct ArtifactUpload<'a> {
     pub author: &'a str,
     /// Ids of the markings, which must be on the platform.
     pub markings: &'a [String],
-    /// Labels, which must be on the platform.
-    pub labels: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -101,23 +99,21 @@ impl Client {
     /// bytes are gone after a failure, so the caller opens them again for another try.
     ///
     /// # Errors
-    /// When the upload breaks or the platform refuses; [`Error::is_missing_reference`] where author,
-    /// markings or labels are not there.
+    /// When the upload breaks or the platform refuses; [`Error::is_missing_reference`] where author or
+    /// markings are not there.
     pub async fn artifact_import(
         &self,
         upload: ArtifactUpload<'_>,
         bytes: impl Into<Body>,
     ) -> Result<String, Error> {
         let variant = self.variant(&ARTIFACT_IMPORT)?;
-        let mut variables = json!({
+        // Without labels: the platform refuses a file with one that it does not have (platform.md P9).
+        let variables = json!({
             "file": null,
             "description": upload.description,
             "createdBy": upload.author,
             "markings": upload.markings,
         });
-        if !upload.labels.is_empty() {
-            variables["labels"] = json!(upload.labels);
-        }
         let operations = json!({"query": variant.text, "variables": variables});
         let file = match upload.size {
             Some(size) => Part::stream_with_length(bytes, size),

@@ -49,8 +49,6 @@ enum Try {
     Copied,
     /// It cannot be had, or is not wanted by the platform.
     Refused(NotCopied),
-    /// The platform does not have the labels that the file would carry.
-    LabelsMissing,
     /// Worth another try; after the last, the run cannot go on.
     NotYet(Stop),
     /// Worth another try; after the last, the file is given up: others may still be had.
@@ -97,16 +95,11 @@ impl Run<'_> {
         }
         let backoff = self.pipeline.platform.backoff();
         let mut pauses = backoff.with_max_times(RETRIES).build();
-        let mut labels = artifact.labels.as_slice();
         loop {
             self.ensure_references(artifact, objects).await?;
-            let tried = self.try_copy(artifact, labels, &request).await?;
+            let tried = self.try_copy(artifact, &request).await?;
             let reason = match &tried {
                 Try::Copied => return Ok(Ok(())),
-                Try::LabelsMissing => {
-                    labels = &[];
-                    continue;
-                }
                 Try::Refused(_) => String::new(),
                 Try::NotYet(stop) => stop.to_string(),
                 Try::Spoilt(reason) => reason.clone(),
@@ -123,12 +116,7 @@ impl Run<'_> {
         }
     }
 
-    async fn try_copy(
-        &self,
-        artifact: &Artifact,
-        labels: &[String],
-        request: &DownloadRequest,
-    ) -> Result<Try, Stop> {
+    async fn try_copy(&self, artifact: &Artifact, request: &DownloadRequest) -> Result<Try, Stop> {
         let download = match self.pipeline.source.download(request).await {
             Ok(download) => download,
             Err(error) => return not_offered(error),
@@ -140,7 +128,6 @@ impl Run<'_> {
             description: &artifact.description,
             author: &artifact.author,
             markings: &artifact.markings,
-            labels,
         };
         // The platform only sees an upload that breaks off, whoever broke it.
         let broken = Arc::new(OnceLock::new());
@@ -155,10 +142,6 @@ impl Run<'_> {
                 // The storage host was reached. What breaks this file off may do so for ever, as a scanner on the
                 // way does that knows the file.
                 Some(broken) => Ok(Try::Spoilt(broken.to_string())),
-                // Author and markings are there. The platform makes no labels for a file (platform.md P9).
-                None if error.is_missing_reference() && !labels.is_empty() => {
-                    Ok(Try::LabelsMissing)
-                }
                 None => not_imported(error),
             },
         }

@@ -287,6 +287,10 @@ fn references(object: &Value) -> Vec<Value> {
         .iter()
         .filter_map(|name| object[*name].as_array())
         .flatten()
-        .map(|it| json!({"node": it}))
+        .map(|it| {
+            json!({"node": {
+                "source_name": it["source_name"], "external_id": it["external_id"], "url": it["url"],
+            }})
+        })
         .collect()
 }

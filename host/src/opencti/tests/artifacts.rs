@@ -16,7 +16,6 @@ async fn import(platform: &Platform) -> Result<String, Error> {
         description: "d",
         author: "author--1",
         markings: &["marking--1".to_owned()],
-        labels: &["l".to_owned()],
     };
     let body = reqwest::Body::wrap_stream(stream::iter(chunks));
     client.artifact_import(upload, body).await
@@ -42,7 +41,7 @@ async fn a_file_is_streamed_with_all_that_belongs_to_it() {
             request.variables,
             json!({
                 "file": null, "description": "d", "createdBy": "author--1",
-                "markings": ["marking--1"], "labels": ["l"],
+                "markings": ["marking--1"],
             })
         );
     }
