@@ -92,6 +92,7 @@ impl Peers {
             limit: settings.source.limit.map(Into::into),
             validate_before_import: connector.validate_before_import,
             files_outside_draft: connector.files_outside_draft,
+            queue_alone: connector.sinks.is_queue_alone(),
             guests,
             source,
             platform,

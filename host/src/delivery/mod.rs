@@ -93,12 +93,6 @@ impl Deliverer {
             .any(|sink| matches!(sink, Sink::Amqp(_) | Sink::Api(_)))
     }
 
-    /// Whether bundles go to the platform's workers and nowhere else.
-    #[must_use]
-    pub fn has_queue_alone(&self) -> bool {
-        self.has_queue() && self.sinks.len() == 1
-    }
-
     /// Delivers a batch to every sink, and returns once each has it for good: the broker's confirm, the
     /// platform's answer, the file on disk, that of S3. Failures are retried for about two minutes. An empty batch is
     /// delivered by doing nothing.

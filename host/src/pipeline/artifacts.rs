@@ -97,19 +97,14 @@ impl Run<'_> {
         let mut pauses = backoff.with_max_times(RETRIES).build();
         loop {
             self.ensure_references(artifact, objects).await?;
-            let tried = self.try_copy(artifact, &request).await?;
-            let reason = match &tried {
+            let (reason, at_last) = match self.try_copy(artifact, &request).await? {
                 Try::Copied => return Ok(Ok(())),
-                Try::Refused(_) => String::new(),
-                Try::NotYet(stop) => stop.to_string(),
-                Try::Spoilt(reason) => reason.clone(),
+                Try::Refused(not_copied) => return Ok(Err(not_copied)),
+                Try::NotYet(stop) => (stop.to_string(), Err(stop)),
+                Try::Spoilt(reason) => (reason.clone(), Ok(Err(NotCopied::for_now(reason)))),
             };
-            let pause = pauses.next();
-            let pause = match (tried, pause) {
-                (Try::Refused(not_copied), _) => return Ok(Err(not_copied)),
-                (Try::NotYet(stop), None) => return Err(stop),
-                (_, None) => return Ok(Err(NotCopied::for_now(reason))),
-                (_, Some(pause)) => pause,
+            let Some(pause) = pauses.next() else {
+                return at_last;
             };
             tracing::debug!(sha256 = artifact.sha256, reason, "copying a file again");
             tokio::time::sleep(pause).await;

@@ -38,6 +38,8 @@ pub struct Pipeline {
     pub platform: opencti::Client,
     /// The ways there.
     pub deliverer: Deliverer,
+    /// Whether the platform's queue is the only one of them.
+    pub queue_alone: bool,
     /// Keeps the state.
     pub keeper: StateKeeper,
     /// `CONNECTOR_ID`.
@@ -162,7 +164,7 @@ impl<'a> Run<'a> {
             answers: Arc::new(LiveAnswers::new(
                 pipeline.source.clone(),
                 platform.clone(),
-                pipeline.deliverer.has_queue_alone(),
+                pipeline.queue_alone,
             )),
             work: Work::new(platform.clone(), pipeline.connector_id.clone(), name)
                 .in_draft(pipeline.validate_before_import),

@@ -12,7 +12,7 @@ use super::upsert;
 /// The page size where none is asked for.
 const DEFAULT_FIRST: u64 = 25;
 
-/// Who reads: in a draft or not, and which markings it sees.
+/// The draft that a query reads in, and the markings that its account sees.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'a> {
     pub(crate) draft: Option<&'a str>,
@@ -40,11 +40,7 @@ impl Platform {
         reader: &Reader<'_>,
         arguments: &Value,
     ) -> Result<Value, PlatformError> {
-        let types = arguments["types"].as_array();
-        self.connection(reader, arguments, |stored| {
-            let (name, _) = entity_type(stored);
-            is_core(stored) && types.is_none_or(|types| types.iter().any(|it| it == name))
-        })
+        self.connection(reader, arguments, is_core)
     }
 
     /// `stixCyberObservables`.
@@ -53,11 +49,7 @@ impl Platform {
         reader: &Reader<'_>,
         arguments: &Value,
     ) -> Result<Value, PlatformError> {
-        let types = arguments["types"].as_array();
-        self.connection(reader, arguments, |stored| {
-            let (name, observable) = entity_type(stored);
-            observable && types.is_none_or(|types| types.iter().any(|it| it == name))
-        })
+        self.connection(reader, arguments, |stored| entity_type(stored).1)
     }
 
     /// `incidents`.
@@ -69,7 +61,7 @@ impl Platform {
         self.connection(reader, arguments, |stored| kind(stored) == "incident")
     }
 
-    /// A page of the objects that are wanted and match the filters. Its cursor is a position.
+    /// A page of the objects that are wanted, of the types asked for, and match the filters. Its cursor is a position.
     fn connection(
         &self,
         reader: &Reader<'_>,
@@ -77,7 +69,12 @@ impl Platform {
         wanted: impl Fn(&Stored) -> bool,
     ) -> Result<Value, PlatformError> {
         let mut matching = Vec::new();
-        let seen = |it: &&Stored| reader.sight.sees_object(&it.object) && wanted(it);
+        let types = arguments["types"].as_array();
+        let is_asked = |it: &Stored| {
+            types.is_none_or(|types| types.iter().any(|name| name == entity_type(it).0))
+        };
+        let seen =
+            |it: &&Stored| reader.sight.sees_object(&it.object) && wanted(it) && is_asked(it);
         for stored in self.visible(reader.draft).filter(seen) {
             if arguments["filters"].is_null() || group_matches(&arguments["filters"], stored)? {
                 matching.push(stored);
